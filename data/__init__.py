@@ -1,0 +1,4 @@
+"""What we know: records, the store, clips, and the pure steps between records.
+
+No torch, no page.
+"""
