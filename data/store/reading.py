@@ -1,0 +1,120 @@
+"""Questions to the tables. Every SELECT of the project is here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+
+from data.records import Record
+from data.store.rows import IDENTITY, REPLACING, SCHEMAS, json_text, to_records
+
+_FEW = 32
+"""Up to so many ids, one key lookup each is faster than a join with the whole table."""
+
+
+def quoted(names: Sequence[str]) -> str:
+    """Column names as SQL: `left` and `right` are words of the language."""
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _select(kind: str, where: str = "true", *, extra: str = "") -> str:
+    """Rows that count, in insertion order; of replacing kinds the newest of each identity."""
+    rows = f"SELECT {quoted(SCHEMAS[kind].names)}{extra} FROM {kind} WHERE {where}"
+    if kind in REPLACING:
+        same = f"PARTITION BY {quoted(IDENTITY[kind])}"
+        rows += f" QUALIFY row_number() OVER ({same} ORDER BY seq DESC) = 1"
+    return f"{rows} ORDER BY seq"
+
+
+def frame(cursor: duckdb.DuckDBPyConnection, kind: str) -> pl.DataFrame:
+    """All rows of one kind that count, one column per field, in insertion order."""
+    return cursor.sql(_select(kind)).pl()
+
+
+def frame_where(
+    cursor: duckdb.DuckDBPyConnection, kind: str, column: str, value: str
+) -> pl.DataFrame:
+    """The rows of one kind whose `column` is `value`, in insertion order."""
+    return cursor.sql(_select(kind, f'"{column}" = ?'), params=[value]).pl()
+
+
+def get(cursor: duckdb.DuckDBPyConnection, kind: str, identity: str) -> Record | None:
+    """The record with that id, or None. Not for scores: their identity has four columns."""
+    column = IDENTITY[kind][0]
+    found = to_records(kind, frame_where(cursor, kind, column, identity))
+    return found[0] if found else None
+
+
+def count(cursor: duckdb.DuckDBPyConnection, kind: str) -> int:
+    """How many records of one kind count."""
+    if kind not in REPLACING:
+        return cursor.execute(f"SELECT count(*) FROM {kind}").fetchall()[0][0]
+    distinct = f"SELECT DISTINCT {quoted(IDENTITY[kind])} FROM {kind}"
+    return cursor.execute(f"SELECT count(*) FROM ({distinct})").fetchall()[0][0]
+
+
+def sequence(cursor: duckdb.DuckDBPyConnection) -> int:
+    """Sequence number of the newest vote; 0 where there is none."""
+    return cursor.execute("SELECT coalesce(max(seq), 0) FROM votes").fetchall()[0][0]
+
+
+def newest_vote(cursor: duckdb.DuckDBPyConnection) -> tuple[int, int, str, int]:
+    """How many votes, the newest sequence number, its chain value ("" for none), its time."""
+    total, newest = cursor.execute("SELECT count(*), coalesce(max(seq), 0) FROM votes").fetchall()[
+        0
+    ]
+    last = cursor.execute('SELECT "chain", time_ms FROM votes WHERE seq = ?', [newest]).fetchall()
+    chain, time_ms = last[0] if last else ("", 0)
+    return total, newest, chain, time_ms
+
+
+def rows_by_id(
+    cursor: duckdb.DuckDBPyConnection, kind: str, ids: Sequence[str], columns: Sequence[str]
+) -> dict[str, tuple[Any, ...]]:
+    """The wanted columns of those of `ids` that exist."""
+    key, wanted = IDENTITY[kind][0], quoted(columns)
+    unique = list(dict.fromkeys(ids))
+    rows: list[tuple[Any, ...]] = []
+    if len(unique) <= _FEW:
+        lookup = f'SELECT "{key}", {wanted} FROM {kind} WHERE "{key}" = ?'
+        for one in unique:
+            rows += cursor.execute(lookup, [one]).fetchall()
+    else:
+        cursor.register("wanted_ids", pa.table({"wanted": pa.array(unique, pa.string())}))
+        join = f'SELECT "{key}", {wanted} FROM {kind} JOIN wanted_ids ON "{key}" = wanted'
+        rows = cursor.execute(join).fetchall()
+        cursor.unregister("wanted_ids")
+    return {row[0]: row[1:] for row in rows}
+
+
+def votes_after(cursor: duckdb.DuckDBPyConnection, after: int) -> pl.DataFrame:
+    """Votes with `seq` above `after`, in order, with the columns that the journal needs too."""
+    where = f"seq > {int(after)}"
+    return cursor.sql(_select("votes", where, extra=', seq, salt, "chain"')).pl()
+
+
+def standing_votes(cursor: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str, bool]]:
+    """Pair, annotator, id and "is an answer" (no skip) of every vote that nothing revises."""
+    return cursor.execute(
+        "SELECT pair, annotator, id, outcome <> 'skip' FROM votes ANTI JOIN "
+        "(SELECT revises FROM votes WHERE revises IS NOT NULL) AS newer "
+        "ON votes.id = newer.revises "
+        "WHERE outcome <> 'undo' ORDER BY seq"
+    ).fetchall()
+
+
+def digest(cursor: duckdb.DuckDBPyConnection, kind: str) -> str:
+    """SHA-256 over the rows of one kind, whatever order they came in, 64 hex digits."""
+    rows = frame(cursor, kind).iter_rows()
+    hashes = sorted(hashlib.sha256(json_text(row).encode()).digest() for row in rows)
+    return hashlib.sha256(b"".join(hashes)).hexdigest()
+
+
+def stored_sequences(cursor: duckdb.DuckDBPyConnection) -> set[int]:
+    """The sequence numbers of all votes in the table."""
+    return set(cursor.sql("SELECT seq FROM votes").pl()["seq"])

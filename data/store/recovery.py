@@ -1,0 +1,171 @@
+"""Opening the live file so that table and journal hold the same votes.
+
+Table and journal both number the votes from 1 without a gap, and both keep the chain value, so that
+comparing the newest of each tells whether anything is missing, without reading either.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+import uuid
+from pathlib import Path
+
+import duckdb
+
+from data.errors import UserError
+from data.store import reading, snapshot, writing
+from data.store.database import Database
+from data.store.journal import Entry, Journal, chained, entries_after, genesis, owner_of
+from data.store.places import Places, sync_folder
+from data.store.rows import to_votes, vote_of_payload, vote_payload
+from data.store.schema import meta, migrate
+
+_log = logging.getLogger(__name__)
+_BAD_WAL = re.compile(r"Corrupt WAL file: entry at byte position (\d+)")
+_UNWRITTEN = 16
+"""Bytes. So many zeros at the end are not the end of an entry."""
+
+
+def open_live(places: Places, *, now_ms: int) -> tuple[Database, Journal]:
+    """The live file, migrated, and its journal, with the same votes in both. Under the lock only.
+
+    Raises:
+        UserError: where the file is no database, is newer, or disagrees with its journal.
+    """
+    snapshot.sweep(places)
+    database = _open(places)
+    try:
+        migrate(database, now_ms=now_ms)
+        journal = Journal(places.journal, _identity(database, places))
+        try:
+            _reconcile(database, journal)
+        except BaseException:
+            journal.close()
+            raise
+    except BaseException:
+        database.close()
+        raise
+    return database, journal
+
+
+def _open(places: Places) -> Database:
+    absent = not places.database.exists()
+    try:
+        database = Database(places.database)
+    except duckdb.Error as error:
+        position = bad_wal_position(error)
+        if position is None:
+            raise _unreadable(places, error) from error
+        if not unwritten_from(places.wal, position):
+            raise UserError(
+                f"{places.wal} is damaged at byte {position}. Mend it with "
+                f"`python -m data.store repair --db {places.database}`; it keeps a copy"
+            ) from error
+        cut_wal(places, position)
+        database = Database(places.database)
+    if absent:
+        sync_folder(places.database.parent)
+    return database
+
+
+def _unreadable(places: Places, error: duckdb.Error) -> UserError:
+    if "Could not set lock" in str(error):
+        return UserError(
+            f"{places.database} is open in a program that does not go through Store.open: {error} "
+            f"Close it there, and open {places.snapshot.name} with such programs instead"
+        )
+    return UserError(
+        f"{places.database} cannot be opened: {error} If it is damaged, "
+        f"`python -m data.store rebuild --db {places.database}` makes a new one from the journal"
+    )
+
+
+def bad_wal_position(error: duckdb.Error) -> int | None:
+    """Where DuckDB says that its log is damaged, bytes; None for any other error."""
+    found = _BAD_WAL.search(str(error))
+    return int(found.group(1)) if found else None
+
+
+def unwritten_from(wal: Path, position: int) -> bool:
+    """Whether the log's entry at `position` is the last one and ends in space never written.
+
+    A power cut leaves zeros where the file had grown already. An entry is its size and its checksum
+    (64 bits each) and so many bytes. Where anything but zeros comes after that entry, or the file
+    does not end in zeros, it is damage of another kind, and a person should look.
+    """
+    tail = wal.read_bytes()[position:]
+    written = len(tail.rstrip(b"\0"))
+    size = int.from_bytes(tail[:8], "little")
+    return len(tail) - written >= _UNWRITTEN and written <= 16 + size
+
+
+def cut_wal(places: Places, position: int) -> Path:
+    """Cut the log at `position`, after copying file and log aside; the log's copy.
+
+    Everything before that byte is committed work; votes after it come back from the journal.
+    """
+    aside = places.beside(f".damaged-{position}")
+    shutil.copy2(places.database, aside)
+    copy = shutil.copy2(places.wal, aside.with_name(f"{aside.name}.wal"))
+    with places.wal.open("r+b") as file:
+        file.truncate(position)
+    _log.warning("%s was cut at byte %d; a copy is %s", places.wal, position, copy)
+    return Path(copy)
+
+
+def _identity(database: Database, places: Places) -> str:
+    """The database's own name for itself; a new file takes the journal's, or makes one up."""
+    known = meta(database.writer).get("database")
+    if known is not None:
+        return known
+    identity = owner_of(places.journal) or uuid.uuid4().hex
+    with database.transaction() as cursor:
+        cursor.execute("INSERT INTO meta VALUES ('database', ?)", [identity])
+    return identity
+
+
+def _reconcile(database: Database, journal: Journal) -> None:
+    total, newest, chain, _ = reading.newest_vote(database.writer)
+    if total == newest == journal.seq and chain in ("", journal.chain):
+        return
+    if total != newest:  # rows lost in the middle: compare all
+        _replay(database, entries_after(journal.path, 0))
+    elif journal.seq > newest:
+        entries = entries_after(journal.path, newest)
+        before = chain or genesis(journal.database)
+        if chained(before, entries[0].seq, entries[0].hash) != entries[0].chain:
+            raise _disagree(database, journal)
+        _replay(database, entries)
+    elif journal.seq < newest:
+        _rewrite_tail(database, journal)
+    else:
+        raise _disagree(database, journal)
+
+
+def _disagree(database: Database, journal: Journal) -> UserError:
+    return UserError(
+        f"{database.path} and {journal.path.name} hold different votes. Look with `python -m "
+        f"data.store check --db {database.path}`; `rebuild` makes the database from the journal"
+    )
+
+
+def _replay(database: Database, entries: list[Entry]) -> None:
+    stored = reading.stored_sequences(database.writer)
+    missing = [entry for entry in entries if entry.seq not in stored]
+    with database.transaction() as cursor:
+        votes = [vote_of_payload(entry.payload) for entry in missing]
+        writing.insert_votes(cursor, votes, missing)
+    _log.warning("%d votes of the journal were missing in %s", len(missing), database.path)
+
+
+def _rewrite_tail(database: Database, journal: Journal) -> None:
+    """The journal is shorter than the table (lost, or the file came alone): write what it lacks."""
+    frame = reading.votes_after(database.writer, journal.seq)
+    votes = to_votes(frame)
+    payloads = [vote_payload(vote) for vote in votes]
+    entries = journal.extend(payloads, salts=frame["salt"].to_list())
+    if [entry.chain for entry in entries] != frame["chain"].to_list():
+        raise _disagree(database, journal)
+    _log.warning("%d votes were written to %s again", len(entries), journal.path)

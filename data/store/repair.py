@@ -1,0 +1,187 @@
+"""Looking for damage, and mending it: `check`, `repair` and `rebuild` of `python -m data.store`.
+
+`check` changes nothing. `repair` and `rebuild` first put every file aside that they change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+
+from data.errors import UserError
+from data.store import journal as journals
+from data.store import reading, snapshot
+from data.store.database import open_read_only
+from data.store.journal import Entry, Journal, salted
+from data.store.lock import Lock, holder
+from data.store.places import Places, sync_folder
+from data.store.recovery import bad_wal_position, cut_wal, open_live
+from data.store.rows import SCHEMAS, to_votes, vote_payload
+from data.store.schema import check_version, meta
+
+
+@contextlib.contextmanager
+def alone(places: Places) -> Iterator[None]:
+    """Hold the lock for the length of a repair.
+
+    Raises:
+        UserError: somebody owns the database.
+    """
+    lock = Lock.take(places)
+    if lock is None:
+        raise UserError(
+            f"{places.database} is owned by process {holder(places).pid}; end it, then run this"
+        )
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def check(places: Places) -> list[str]:
+    """What is wrong with the journal and the votes in the table, one sentence each; [] for nothing.
+
+    Raises:
+        UserError: somebody owns the database, or there is none.
+    """
+    if not places.database.exists() and not places.journal.exists():
+        raise UserError(f"{places.database} does not exist; check --db")
+    with alone(places):
+        if not places.journal.exists():
+            return [f"{places.journal} is missing; the next start writes a new one"]
+        name = places.journal.name
+        found = [f"{name}, line {line}: {what}" for line, what in journals.damage(places.journal)]
+        return found + _table_damage(places)
+
+
+def _table_damage(places: Places) -> list[str]:
+    """Where the votes in the table are not those of the journal's intact lines."""
+    if not places.database.exists():
+        return [f"{places.database} is missing; `rebuild` makes it from the journal"]
+    try:
+        with contextlib.closing(open_read_only(places.database)) as cursor:
+            check_version(cursor, places.database)
+            stored = {entry.seq: entry for entry in _entries_of_table(cursor)}
+    except duckdb.Error as error:
+        return [f"{places.database} cannot be read: {error}"]
+    entries = {entry.seq: entry for entry in journals.intact(places.journal)}
+    return [
+        f"vote {seq}: " + _difference(entries.get(seq), stored.get(seq))
+        for seq in sorted(entries.keys() | stored.keys())
+        if entries.get(seq) != stored.get(seq)
+    ]
+
+
+def _difference(journalled: Entry | None, stored: Entry | None) -> str:
+    if stored is None:
+        return "in the journal, not in the table (the next start puts it there)"
+    if journalled is None:
+        return "in the table, without an intact line in the journal"
+    return "the table and the journal differ"
+
+
+def _entries_of_table(cursor: duckdb.DuckDBPyConnection) -> list[Entry]:
+    """The lines that the journal should hold, from the votes of a database or a snapshot."""
+    frame = reading.votes_after(cursor, 0)
+    votes = to_votes(frame)
+    payloads = [vote_payload(vote) for vote in votes]
+    places = zip(frame["seq"], frame["salt"], frame["chain"], strict=True)
+    return [
+        Entry(seq, salt, text, salted(salt, text), chain)
+        for text, (seq, salt, chain) in zip(payloads, places, strict=True)
+    ]
+
+
+def repair(places: Places) -> list[str]:
+    """Cut the damaged end of DuckDB's log and the torn last line of the journal; what was done.
+
+    The votes that were cut off the log come back from the journal.
+    """
+    done = []
+    with alone(places):
+        if places.journal.exists() and (torn := journals.cut_torn_line(places.journal)):
+            done.append(f"an unfinished last line of the journal was cut; it is in {torn}")
+        try:
+            open_read_only(places.database).close()
+        except duckdb.Error as error:
+            position = bad_wal_position(error)
+            if position is None:
+                raise UserError(
+                    f"{places.database} cannot be opened ({error}); use `rebuild`"
+                ) from error
+            copy = cut_wal(places, position)
+            done.append(f"{places.wal.name} was cut at byte {position}; a copy is {copy}")
+        database, journal = open_live(places, now_ms=0)
+        done.append(f"{reading.count(database.writer, 'votes')} votes are in the table")
+        database.close()
+        journal.close()
+    return done
+
+
+def rebuild(places: Places, *, now_ms: int) -> list[str]:
+    """A new database from the journal's votes and the last snapshot's other records; what was done.
+
+    A damaged line of the journal is taken from the snapshot if that has the vote; else the vote is
+    lost, and the journal is written anew without it. The old files are kept in a folder beside.
+
+    Raises:
+        UserError: there is neither a journal nor a snapshot.
+    """
+    with alone(places):
+        scratch = places.beside(".rebuild")
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        new = Places(scratch / places.database.name)
+        lost = _whole_journal(places, new)
+        database, journal = open_live(new, now_ms=now_ms)
+        if places.snapshot.exists():
+            snapshot.restore(database, places.snapshot)
+        counts = {kind: reading.count(database.writer, kind) for kind in SCHEMAS}
+        database.close()
+        journal.close()
+        aside = _swap(places, new, now_ms=now_ms)
+        scratch.rmdir()
+    done = [", ".join(f"{count} {kind}" for kind, count in counts.items())]
+    done += [f"vote {seq} is lost: its line was damaged and no snapshot has it" for seq in lost]
+    return [*done, f"the old files are in {aside}"]
+
+
+def _whole_journal(places: Places, new: Places) -> list[int]:
+    """Write the new place's journal; the numbers of the votes that are lost."""
+    entries: dict[int, Entry] = {}
+    identity = None
+    if places.snapshot.exists():
+        with contextlib.closing(snapshot.open_view(places.snapshot)) as cursor:
+            check_version(cursor, places.snapshot)
+            identity = meta(cursor)["database"]
+            entries = {entry.seq: entry for entry in _entries_of_table(cursor)}
+    if places.journal.exists():
+        identity = journals.owner_of(places.journal) or identity
+        entries |= {entry.seq: entry for entry in journals.intact(places.journal)}
+    if identity is None:
+        raise UserError(
+            f"Beside {places.database} lies neither a journal nor a snapshot to rebuild it from"
+        )
+    ordered = [entries[seq] for seq in sorted(entries)]
+    journal = Journal(new.journal, identity)
+    salts = [entry.salt for entry in ordered]
+    journal.extend([entry.payload for entry in ordered], salts=salts)
+    journal.close()
+    return sorted(set(range(1, max(entries, default=0) + 1)) - entries.keys())
+
+
+def _swap(places: Places, new: Places, *, now_ms: int) -> Path:
+    """Put the new files in place of the old ones; the folder where those are now."""
+    aside = places.beside(f".before-{now_ms}")
+    aside.mkdir()
+    for old in (places.database, places.wal, places.snapshot, places.journal):
+        if old.exists():
+            old.rename(aside / old.name)
+    new.journal.rename(places.journal)
+    new.database.rename(places.database)
+    sync_folder(places.database.parent)
+    return aside

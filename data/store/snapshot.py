@@ -1,0 +1,181 @@
+"""Consistent copies for readers, published by rename as `prefs.snapshot.duckdb` (mode 0444).
+
+A snapshot has the tables of the live file without keys, and in `meta` its moment. It is made in one
+transaction beside the votes that keep flowing. Since every table only grows, a new snapshot is the
+last one plus the rows whose `seq` is above its own; where nothing was added, nothing is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from data.records import KINDS
+from data.store.database import STORAGE_VERSION, Database, open_read_only
+from data.store.places import Places, sync_folder
+from data.store.schema import NEWEST, check_version, meta
+
+Marks = dict[str, int]
+_OF_PROCESS = re.compile(r"(?:draft|view)-(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A snapshot that this process has published or looked at."""
+
+    marks: Marks
+    """The newest `seq` of every kind in it."""
+    inode: int
+    """The file that it was; another one means that somebody else put theirs there."""
+
+
+def publish(
+    cursor: duckdb.DuckDBPyConnection, places: Places, known: Published | None, *, now_ms: int
+) -> Published:
+    """Bring `places.snapshot` up to the present; what is there now, to be handed in next time.
+
+    One call at a time, and only from the owner.
+    """
+    if known is None or not places.snapshot.exists() or _inode(places.snapshot) != known.inode:
+        known = _look_at(places.snapshot, meta(cursor)["database"])
+    if known is not None and known.marks == _marks(cursor):
+        return known
+    draft = places.snapshot.with_name(f".{places.snapshot.name}.draft-{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    try:
+        if known is not None:
+            shutil.copyfile(places.snapshot, draft)
+        marks = _write(cursor, draft, fresh=known is None, now_ms=now_ms)
+        _put_in_place(draft, places.snapshot)
+    finally:
+        draft.unlink(missing_ok=True)
+    return Published(marks, _inode(places.snapshot))
+
+
+def sweep(places: Places) -> None:
+    """Remove what killed processes left: drafts, and names of views. Under the lock only."""
+    start = f".{places.snapshot.name}."
+    for file in places.snapshot.parent.iterdir():
+        left = _OF_PROCESS.match(file.name.removeprefix(start))
+        if file.name.startswith(start) and left and not _alive(int(left.group(1))):
+            file.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _inode(file: Path) -> int:
+    return file.stat().st_ino
+
+
+def _marks(cursor: duckdb.DuckDBPyConnection) -> Marks:
+    newest = [f"SELECT '{kind}', coalesce(max(seq), 0) FROM {kind}" for kind in KINDS]
+    return dict(cursor.execute(" UNION ALL ".join(newest)).fetchall())
+
+
+def _look_at(snapshot: Path, identity: str) -> Published | None:
+    """The published snapshot; None where it is absent, or not one of this database."""
+    if not snapshot.exists():
+        return None
+    try:
+        with contextlib.closing(open_view(snapshot)) as cursor:
+            if check_version(cursor, snapshot) != NEWEST or meta(cursor)["database"] != identity:
+                return None
+            return Published(_marks(cursor), _inode(snapshot))
+    except duckdb.Error:  # cut short by a full disk, or written by somebody else: make a new one
+        return None
+
+
+def _write(cursor: duckdb.DuckDBPyConnection, draft: Path, *, fresh: bool, now_ms: int) -> Marks:
+    """Fill the draft in one transaction; the newest `seq` of every kind in it."""
+    with _attached(cursor, draft):
+        cursor.execute("BEGIN")
+        try:
+            marks = _marks(cursor)
+            for name in (*KINDS, "schema_version"):
+                if fresh:
+                    cursor.execute(f"CREATE TABLE draft.{name} AS FROM {name}")
+                elif name in KINDS:
+                    newer = f"seq > (SELECT coalesce(max(seq), 0) FROM draft.{name})"
+                    cursor.execute(f"INSERT INTO draft.{name} FROM {name} WHERE {newer}")
+            cursor.execute("CREATE OR REPLACE TABLE draft.meta AS FROM meta")
+            cursor.execute("INSERT INTO draft.meta VALUES ('created_ms', ?)", [str(now_ms)])
+            cursor.execute(
+                "INSERT INTO draft.meta SELECT unnest(['sequence', 'chain']), "
+                'unnest([CAST(seq AS VARCHAR), "chain"]) FROM '
+                '(SELECT seq, "chain" FROM votes ORDER BY seq DESC LIMIT 1)'
+            )
+            cursor.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(duckdb.Error):
+                cursor.execute("ROLLBACK")
+            raise
+        cursor.execute("CHECKPOINT draft")
+        return marks
+
+
+@contextlib.contextmanager
+def _attached(cursor: duckdb.DuckDBPyConnection, file: Path) -> Iterator[None]:
+    path = str(file).replace("'", "''")
+    cursor.execute(f"ATTACH '{path}' AS draft (STORAGE_VERSION '{STORAGE_VERSION}')")
+    try:
+        yield
+    finally:
+        cursor.execute("DETACH draft")
+
+
+def _put_in_place(draft: Path, snapshot: Path) -> None:
+    draft.chmod(0o444)
+    descriptor = os.open(draft, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    draft.replace(snapshot)
+    sync_folder(snapshot.parent)
+
+
+def open_view(snapshot: Path) -> duckdb.DuckDBPyConnection:
+    """Open the snapshot that is there now, for reading, unmoved by later ones.
+
+    DuckDB shares one instance per path within a process: under its public name, a newer snapshot
+    would show the older one's rows for as long as anybody has that open. So each view is opened
+    under a name of its own, which is removed at once; the open file stays readable.
+    """
+    name = f".{snapshot.name}.view-{os.getpid()}-{os.urandom(6).hex()}"
+    link = snapshot.with_name(name)
+    try:
+        os.link(snapshot, link)
+    except PermissionError:  # a folder that only others may write: no newer snapshot can be ours
+        return open_read_only(snapshot)
+    try:
+        return open_read_only(link)
+    finally:
+        link.unlink()
+
+
+def restore(database: Database, source: Path) -> None:
+    """Copy everything but the votes from a snapshot into a database that holds none of it."""
+    with (
+        contextlib.closing(open_view(source)) as view,
+        database.transaction() as cursor,
+    ):
+        for kind in KINDS:
+            if kind != "votes":
+                cursor.register("restored", view.sql(f"FROM {kind} ORDER BY seq").to_arrow_table())
+                cursor.execute(f"INSERT INTO {kind} BY NAME FROM restored")
+                cursor.unregister("restored")
