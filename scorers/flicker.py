@@ -1,0 +1,52 @@
+"""Temporal flickering as VBench measures it: 1 minus the mean difference of neighbouring frames.
+
+VBench (`temporal_flickering.py`) takes the mean absolute difference over all pixels, channels and
+pairs of neighbouring frames, over 255. On anything but a static scene that also punishes movement:
+VBench runs it on videos that it first filtered to be static, and OmniScore on arbitrary prompts
+runs it unfiltered. Profile `vbench` uses it as it is; `lite` uses the measure along optical flow in
+`scorers/flow.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from scorers.protocol import Card, check
+
+CARD = Card(
+    summary="1 - mean difference of neighbouring frames (VBench; punishes movement)",
+    ranges={"temporal_flickering": (0.0, 1.0)},
+    differentiable=True,
+)
+
+
+def stillness(frames: Float[Tensor, "b t c h w"]) -> Float[Tensor, " b"]:
+    """1 - mean |I_t - I_{t+1}| of frames in [0, 1]; in [0, 1]. One frame: NaN."""
+    return 1 - (frames[:, 1:] - frames[:, :-1]).abs().flatten(1).mean(1)
+
+
+class Flicker:
+    """The scorer `flicker`."""
+
+    name, version = "flicker", "1"
+    dimensions = tuple(CARD.ranges)
+    differentiable = CARD.differentiable
+
+    def __call__(
+        self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]
+    ) -> Float[Tensor, "b d"]:
+        """Stillness per clip; `prompts` and `fps` play no part."""
+        del prompts, fps
+        check(frames)
+        return stillness(frames.float())[:, None]
+
+
+def load(*, device: Any = "cpu", dtype: torch.dtype = torch.float32) -> Flicker:
+    """The scorer. It has no weights: `device` and `dtype` are those of the frames."""
+    del device, dtype
+    return Flicker()

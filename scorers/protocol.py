@@ -1,0 +1,101 @@
+"""What a scorer is, and what a reward is.
+
+A scorer judges clips and gives one raw number per dimension. It has no range, weight, sign or
+target: ranges and weights are rows of `data/omniscore.py`, sign and target are arguments of a loss.
+A reward is a scorer that promises gradients with respect to the frames; the contract test computes
+one.
+
+A scorer lives in `scorers/<name>.py`, which exposes `CARD` (what `python -m scorers --list` prints)
+and `load(*, device, dtype, **options)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a person wants to know before loading a scorer."""
+
+    summary: str
+    """One line: what is measured."""
+    ranges: Mapping[str, tuple[float, float]]
+    """Raw range per dimension, higher = better: the values that a scorer can return."""
+    differentiable: bool
+    weights: str = "none"
+    """What has to be on disk: `none`, `in the repository`, or a hub id."""
+    licence: str = "-"
+    """Licence of those weights."""
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Judges a batch of clips of one size."""
+
+    @property
+    def name(self) -> str:
+        """Name of its file."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Changes whenever a clip could get another number; scores are cached per version."""
+        ...
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """Keys of the columns that a call returns."""
+        ...
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether gradients reach the frames."""
+        ...
+
+    def __call__(
+        self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]
+    ) -> Float[Tensor, "b d"]:
+        """Raw values, one row per clip, each row as if the clip were alone.
+
+        Args:
+            frames: RGB in [0, 1], at least 16 px high and wide.
+            prompts: one text per clip.
+            fps: frames per second, one per clip.
+
+        Returns:
+            One column per dimension. NaN where it cannot judge (motion in a single frame): no score
+            is stored then.
+        """
+        ...
+
+
+class Reward(Scorer, Protocol):
+    """A scorer whose gradients with respect to the frames are finite and not all zero."""
+
+    @property
+    def differentiable(self) -> Literal[True]:
+        """Always."""
+        ...
+
+
+def check(frames: Tensor) -> None:
+    """Refuse what no scorer can read: not RGB, too small, integer values."""
+    if frames.ndim != 5 or frames.shape[2] != 3 or min(frames.shape[3:]) < 16:
+        raise ValueError(
+            f"frames are {tuple(frames.shape)}; need b t 3 h w, at least 16 px each way"
+        )
+    if not frames.dtype.is_floating_point:
+        raise ValueError(f"frames are {frames.dtype}; need floating point in [0, 1]: divide by 255")
+
+
+def luminance(frames: Float[Tensor, "*batch 3 h w"]) -> Float[Tensor, "*batch h w"]:
+    """Luma of RGB in [0, 1] (ITU-R BT.601), in [0, 1]."""
+    weights = torch.tensor([0.299, 0.587, 0.114], dtype=frames.dtype, device=frames.device)
+    return torch.einsum("...chw,c->...hw", frames, weights)

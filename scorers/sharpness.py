@@ -1,0 +1,84 @@
+"""Sharpness that noise does not fool, in place of an image quality network.
+
+After Zhu and Milanfar, "Automatic parameter selection for denoising algorithms using a no-reference
+measure of image content" (2010): in a patch with structure tensor eigenvalues l1 >= l2, the
+dominant gradient sqrt(l1) counts by its coherence (sqrt l1 - sqrt l2) / (sqrt l1 + sqrt l2). Blur
+lowers the first, noise the second, so that added noise does not look sharp (as it does to the
+variance of the Laplacian).
+
+What differs: instead of choosing patches by a threshold, and so that contrast does not matter, the
+sum over all patches is divided by the sum of the patches' ranges of luminance. Gradients are those
+of 2 x 2 pixels (Roberts), whose two components are independent in noise. A straight edge that steps
+from one pixel to the next gives 1, one spread over w pixels 1 / sqrt(w); fine stripes can give
+more, up to the documented range. A blank frame has nothing sharp: 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from scorers.protocol import Card, check, luminance
+
+PATCH, STRIDE = 8, 4  # pixels; patches overlap by half
+_LEAST = 1e-10  # keeps roots differentiable: a gradient of 1e-5 per pixel
+_CONTRAST = 1e-3  # a patch's range of luminance of about this (a quarter of a level) is blank
+CARD = Card(
+    summary="coherent edge sharpness (after Zhu and Milanfar 2010), noise does not raise it",
+    ranges={"imaging_quality": (0.0, PATCH**0.5)},
+    differentiable=True,
+)
+
+
+def _window_sum(image: Float[Tensor, "n h w"]) -> Float[Tensor, "n i j"]:
+    return F.avg_pool2d(image[:, None], PATCH, STRIDE)[:, 0] * PATCH**2
+
+
+def _range(luma: Float[Tensor, "n h w"]) -> Float[Tensor, "n i j"]:
+    """Largest minus smallest luminance of the pixels that a patch of gradients sees."""
+    highest, lowest = (F.max_pool2d(x[:, None], PATCH + 1, STRIDE)[:, 0] for x in (luma, -luma))
+    return highest + lowest
+
+
+def edge_sharpness(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, " b"]:
+    """Share of local contrast in clean, narrow edges, of frames in [0, 1]; mean over frames."""
+    luma = luminance(frames).flatten(0, 1)
+    falling = luma[:, 1:, 1:] - luma[:, :-1, :-1]
+    rising = luma[:, :-1, 1:] - luma[:, 1:, :-1]
+    across, down = (falling + rising) / 2, (falling - rising) / 2
+    xx, yy, xy = (_window_sum(g) for g in (across**2, down**2, across * down))
+    middle = (xx + yy) / 2
+    half = (((xx - yy) / 2) ** 2 + xy**2 + _LEAST**2).sqrt()
+    strong = (middle + half + _LEAST).sqrt()
+    weak = ((middle - half).clamp(min=0) + _LEAST).sqrt()
+    edges = strong / PATCH**0.5 * (strong - weak) / (strong + weak)
+    contrast = _range(luma) + _CONTRAST
+    sharp = edges.sum((1, 2)) / contrast.sum((1, 2))
+    return sharp.unflatten(0, frames.shape[:2]).mean(1)
+
+
+class Sharpness:
+    """The scorer `sharpness`."""
+
+    name, version = "sharpness", "1"
+    dimensions = tuple(CARD.ranges)
+    differentiable = CARD.differentiable
+
+    def __call__(
+        self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]
+    ) -> Float[Tensor, "b d"]:
+        """Sharpness per clip; `prompts` and `fps` play no part."""
+        del prompts, fps
+        check(frames)
+        return edge_sharpness(frames.float())[:, None]
+
+
+def load(*, device: Any = "cpu", dtype: torch.dtype = torch.float32) -> Sharpness:
+    """The scorer. It has no weights: `device` and `dtype` are those of the frames."""
+    del device, dtype
+    return Sharpness()

@@ -1,0 +1,159 @@
+"""What every scorer promises, whatever it measures: run over each file in `scorers/`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import scorers
+from data.errors import UserError
+from data.omniscore import PROFILES
+from scorers.protocol import Scorer, check
+from tests.scorers.clips import PROMPT, drawn, noise, noisy
+
+MOTION = {
+    "subject_consistency",
+    "background_consistency",
+    "temporal_flickering",
+    "motion_smoothness",
+    "dynamic_degree",
+}
+
+
+@pytest.fixture(scope="module", params=scorers.names())
+def judge(request: pytest.FixtureRequest) -> Scorer:
+    try:
+        return scorers.load(request.param)
+    except UserError as error:
+        pytest.skip(str(error))
+
+
+def call(judge: Scorer, frames: torch.Tensor) -> torch.Tensor:
+    return judge(frames, [PROMPT] * len(frames), [8.0] * len(frames))
+
+
+CLIPS = {
+    "drawn": drawn(),
+    "static": drawn()[:, :1].repeat(1, 9, 1, 1, 1),
+    "shuffled": drawn()[:, [4, 0, 7, 2, 8, 1, 6, 3, 5]],
+    "noise": noise(1, 5, 3, 40, 40),
+    "black": torch.zeros(1, 4, 3, 32, 32),
+    "white": torch.ones(1, 4, 3, 32, 32),
+    "grey": torch.full((1, 4, 3, 32, 32), 0.5),
+    "odd size": noisy(drawn(frames=4, size=61)[..., :47], 0.02),
+    "portrait": drawn(frames=4, size=96)[..., 24:72],
+    "landscape": drawn(frames=4, size=96)[:, :, :, 24:72],
+    "smallest": noise(1, 3, 3, 16, 16),
+    "larger": drawn(frames=4, size=160),
+    "two frames": drawn()[:, [0, 8]],
+    "one frame": drawn()[:, :1],
+}
+
+
+def test_what_it_says_about_itself(judge: Scorer):
+    assert isinstance(judge, Scorer)
+    assert judge.name in scorers.names()
+    card = scorers.card(judge.name)
+    assert tuple(card.ranges) == judge.dimensions
+    assert card.differentiable == judge.differentiable
+    assert judge.version
+    assert card.summary
+
+
+@pytest.mark.parametrize("clip", CLIPS)
+def test_shape_and_range(judge: Scorer, clip: str):
+    frames = CLIPS[clip]
+    raw = call(judge, frames)
+    assert raw.shape == (1, len(judge.dimensions))
+    ranges = scorers.card(judge.name).ranges
+    still = {"one frame": MOTION, "two frames": {"motion_smoothness"}}.get(clip, set())
+    for key, value in zip(judge.dimensions, raw[0].tolist(), strict=True):
+        low, high = ranges[key]
+        if key in still:
+            assert value != value, f"{key} of {clip} cannot be judged, so it is NaN"
+        else:
+            assert low - 1e-5 <= value <= high + 1e-5, key
+
+
+def test_each_clip_as_if_it_were_alone(judge: Scorer):
+    clips = [drawn(), noisy(drawn(colour="blue"), 0.1), noise(1, 9, 3, 48, 48)]
+    together = judge(torch.cat(clips), [PROMPT, "a blue circle", "noise"], [8.0, 12.0, 24.0])
+    alone = [
+        judge(clip, [text], [fps])
+        for clip, text, fps in zip(
+            clips, [PROMPT, "a blue circle", "noise"], [8.0, 12.0, 24.0], strict=True
+        )
+    ]
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-5)
+
+
+def test_the_same_again(judge: Scorer):
+    frames = noisy(drawn(), 0.05)
+    before = frames.clone()
+    assert torch.equal(call(judge, frames), call(judge, frames))
+    assert torch.equal(frames, before), "the frames are only read"
+
+
+def test_gradients_are_what_it_promises(judge: Scorer):
+    frames = noisy(drawn(), 0.05).requires_grad_()
+    raw = call(judge, frames)
+    if not judge.differentiable:
+        assert not raw.requires_grad
+        return
+    for column in range(raw.shape[1]):
+        (grad,) = torch.autograd.grad(raw[0, column], frames, retain_graph=True)
+        assert bool(torch.isfinite(grad).all())
+        assert float(grad.abs().max()) > 0, judge.dimensions[column]
+
+
+@pytest.mark.parametrize("clip", ["static", "black", "white", "grey", "noise"])
+def test_gradients_stay_finite_where_nothing_happens(judge: Scorer, clip: str):
+    if not judge.differentiable:
+        pytest.skip("promises no gradients")
+    frames = CLIPS[clip].clone().requires_grad_()
+    call(judge, frames).sum().backward()
+    assert frames.grad is not None
+    assert bool(torch.isfinite(frames.grad).all())
+
+
+def test_following_the_gradient_raises_the_value(judge: Scorer):
+    if not judge.differentiable:
+        pytest.skip("promises no gradients")
+    frames = noisy(drawn(), 0.05).requires_grad_()
+    before = call(judge, frames)
+    (grad,) = torch.autograd.grad(before.sum(), frames)
+    after = call(judge, (frames + 1e-3 * grad / grad.abs().max()).detach())
+    assert float(after.sum()) > float(before.detach().sum())
+
+
+def test_every_profile_dimension_has_its_column():
+    for profile in PROFILES.values():
+        for row in profile.dimensions:
+            if row.scorer in scorers.names():
+                assert row.key in scorers.card(row.scorer).ranges
+
+
+def test_what_no_scorer_can_read_is_refused():
+    with pytest.raises(ValueError, match="at least 16 px"):
+        check(torch.rand(1, 2, 3, 15, 40))
+    with pytest.raises(ValueError, match="need b t 3 h w"):
+        check(torch.rand(1, 3, 2, 16, 16))
+    with pytest.raises(ValueError, match="divide by 255"):
+        check(torch.zeros(1, 2, 3, 16, 16, dtype=torch.uint8))
+
+
+def test_unknown_names_and_rewards_without_gradients():
+    with pytest.raises(UserError, match="no scorer is called 'hsp'; there are colour, consistency"):
+        scorers.load("hsp")
+    with pytest.raises(UserError, match=r"'flow' gives no gradients.*these can: colour"):
+        scorers.load_reward("flow")
+    assert scorers.load_reward("sharpness").differentiable
+
+
+def test_naming_scorers_needs_no_torch(root: Path):
+    code = "import sys, scorers; scorers.names(); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=root, check=True)

@@ -1,0 +1,197 @@
+"""`python -m scorers` on a real database with real files."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import scorers
+from data import shapes, video
+from data.clips import admit
+from data.errors import UserError
+from data.omniscore import PROFILES, totals
+from data.records import Candidate, Prompt, Score
+from data.store import Store
+from scorers import __main__ as command
+from scorers.run import Config, run
+
+PROMPT = Prompt(text="a red circle moving right")
+RNG = np.random.default_rng(5)
+
+
+def make(db: Path, name: str, *, frames: int = 4, size: int = 48) -> Candidate:
+    path = db.parent / f"{name}.mkv"
+    video.write(path, shapes.render(shapes.random_scene(RNG), frames, size), 8, lossless=True)
+    clip = admit(db, path, prompt=PROMPT, model="shapes")
+    with Store.open(db) as store:
+        store.add([PROMPT, clip])
+    return clip
+
+
+def scores(db: Path) -> list[Score]:
+    with Store.open(db) as store:
+        return store.all("scores")  # type: ignore[return-value]
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    return tmp_path / "prefs.duckdb"
+
+
+def test_scores_are_what_the_scorers_say(db: Path):
+    clip = make(db, "one")
+    report = run(Config(db=db))
+    assert (report.judged, report.stored, report.cached, report.failed) == (1, 7, 0, {})
+    frames, fps = video.read(clip.path)
+    import torch
+
+    batch = torch.from_numpy(frames).permute(0, 3, 1, 2)[None].float() / 255
+    stored = {(score.scorer, score.dimension): score.value for score in scores(db)}
+    for name in PROFILES["lite"].scorers:
+        judge = scorers.load(name)
+        for dimension, value in zip(judge.dimensions, judge(batch, [""], [fps])[0], strict=True):
+            assert stored[name, dimension] == pytest.approx(float(value), abs=1e-5)
+    assert totals(scores(db), PROFILES["lite"])[clip.id].total is not None
+
+
+def test_what_is_stored_is_not_judged_again(db: Path):
+    make(db, "one")
+    run(Config(db=db))
+    second = make(db, "two")
+    report = run(Config(db=db))
+    assert (report.judged, report.cached, report.stored) == (1, 1, 7)
+    assert {score.candidate for score in scores(db)[7:]} == {second.id}
+    report = run(Config(db=db))
+    assert (report.judged, report.cached) == (0, 2)
+    report = run(Config(db=db, again=True))
+    assert (report.judged, report.stored) == (2, 0)
+    assert len(scores(db)) == 14
+
+
+def test_a_new_version_of_a_scorer_is_judged_and_the_old_value_stays(
+    db: Path, monkeypatch: pytest.MonkeyPatch
+):
+    make(db, "one")
+    run(Config(db=db))
+    from scorers.colour import Colour
+
+    monkeypatch.setattr(Colour, "version", "2")
+    assert run(Config(db=db)).stored == 1
+    colour = [score.version for score in scores(db) if score.scorer == "colour"]
+    assert colour == ["1", "2"]
+
+
+def test_a_broken_clip_is_named_and_the_rest_goes_on(db: Path, capsys: pytest.CaptureFixture[str]):
+    whole, broken, gone = (make(db, name) for name in ("whole", "broken", "gone"))
+    Path(broken.path).write_bytes(Path(broken.path).read_bytes()[:400])
+    Path(gone.path).unlink()
+    assert command.main(["--db", str(db)]) == 1
+    assert {score.candidate for score in scores(db)} == {whole.id}
+    printed = capsys.readouterr()
+    assert f"not scored: {broken.path}: " in printed.err
+    assert f"not scored: {gone.path}: " in printed.err
+    assert "1 clips judged, 7 new scores" in printed.out
+
+
+def test_a_file_that_was_replaced_is_not_scored_as_the_old_clip(db: Path):
+    clip = make(db, "one")
+    video.write(Path(clip.path), np.zeros((7, 48, 48, 3), np.uint8), 8, lossless=True)
+    report = run(Config(db=db))
+    assert report.judged == 0
+    assert "not the clip that was taken in" in report.failed[clip.path]
+
+
+def test_clips_of_many_sizes_and_lengths(db: Path):
+    clips = [make(db, f"{k}", frames=2 + k % 3, size=48 + 16 * (k % 2)) for k in range(7)]
+    report = run(Config(db=db, batch=2))
+    assert (report.judged, report.failed) == (7, {})
+    found = totals(scores(db), PROFILES["lite"])
+    for clip in clips:  # two frames have no acceleration: that one is missing, the others are not
+        expected = ("motion_smoothness",) if clip.frames == 2 else ()
+        assert found[clip.id].missing == expected
+        assert (found[clip.id].total is None) == bool(expected)
+    assert report.unjudged == {"motion_smoothness": sum(clip.frames == 2 for clip in clips)}
+
+
+def test_an_interrupted_run_keeps_what_it_has(db: Path, monkeypatch: pytest.MonkeyPatch):
+    make(db, "one", frames=3)
+    make(db, "two", frames=5)
+    from scorers.flow import Flow
+
+    calls = []
+
+    def interrupted(self, frames, prompts, fps):
+        calls.append(frames)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        return original(self, frames, prompts, fps)
+
+    original = Flow.__call__
+    monkeypatch.setattr(Flow, "__call__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(Config(db=db))
+    monkeypatch.undo()
+    assert len(scores(db)) >= 7
+    assert run(Config(db=db)).judged == 1
+
+
+def test_the_table_shows_what_is_missing(db: Path, capsys: pytest.CaptureFixture[str]):
+    make(db, "one")
+    assert command.main(["--db", str(db)]) == 0
+    out = capsys.readouterr().out
+    rows = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+    assert "heuristic" in rows["lite:"]
+    assert "not measured" in rows["alignment"]
+    assert "0%" in rows["total"]
+    assert "Colourfulness" in rows["aesthetic_quality"]
+
+
+def test_the_run_is_on_record(db: Path):
+    make(db, "one")
+    run(Config(db=db))
+    run(Config(db=db))  # did nothing, so leaves no record
+    with Store.open(db) as store:
+        (record,) = store.all("runs")
+    assert (record.kind, record.config["profile"]) == ("score", "lite")  # type: ignore[union-attr]
+
+
+def test_vbench_says_in_one_line_what_is_not_there(db: Path, capsys: pytest.CaptureFixture[str]):
+    assert command.main(["--db", str(db), "--profile", "vbench"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "its scorers dino, clip, amt, raft, laion, musiq, viclip are not built in yet" in said
+    assert "available now: lite" in said
+
+
+def test_unknown_profile_and_missing_database(db: Path):
+    with pytest.raises(UserError, match="--profile is 'best'; it must be one of lite, shapes"):
+        run(Config(db=db, profile="best"))
+    with pytest.raises(UserError, match="does not exist"):
+        run(Config(db=db))
+    assert not db.exists()
+
+
+def test_the_list_names_every_scorer(capsys: pytest.CaptureFixture[str]):
+    assert command.main(["--list"]) == 0
+    out = capsys.readouterr().out
+    for name in scorers.names():
+        assert f"\n{name} " in out
+    assert "0 to inf" in out
+
+
+def test_real_clips(db: Path, real_clips: Path):
+    """Two prompts by VideoCrafter2 and VideoDPO, 16 frames of 512 x 320: every dimension."""
+    with real_clips.open() as file:
+        rows = list(csv.DictReader(file))[:4]
+    for row in rows:
+        prompt, path = Prompt(text=row["prompt"]), real_clips.parent / row["video"]
+        with Store.open(db) as store:
+            store.add([prompt, admit(db, path, prompt=prompt, model=row["model"])])
+    report = run(Config(db=db))
+    assert (report.judged, report.failed, report.unjudged) == (4, {}, {})
+    values = [omni.total for omni in totals(scores(db), PROFILES["lite"]).values()]
+    assert len(set(values)) == 4
+    assert all(value is not None and 0 < value < 1 for value in values)
