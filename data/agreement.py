@@ -1,0 +1,210 @@
+"""How often people agree with OmniScore, and how often one arm beats another.
+
+Agreement is *confirmations / (confirmations + overrides)*: of the votes that took a side on a pair
+where OmniScore has an opinion, the share that took its side. Ties, skips, unusable pairs and
+unscored pairs are counted beside it, never inside it. Seeing a score pulls people towards it, so
+the figure to quote is that of blind votes; `Agreement` keeps the exposures apart:
+
+- `blind`: the answer given before any score was shown, also where it was changed after the score
+  was revealed (an undone answer leaves altogether);
+- `shown`: votes cast with the score in view from the start;
+- `revealed`: what stands after the reveal of a blind answer; `changed` counts the answers that
+moved;
+- `overall`: every vote that stands.
+
+Intervals: Wilson's for a share of independent votes. For win rates over prompts with several clips
+each, a bootstrap that draws whole prompts; where all prompts agree exactly a bootstrap has no
+spread, so there Wilson's interval on the number of prompts stands instead.
+
+Left out on purpose: agreement between people (kappa, alpha) and reliability per person. Pure: no
+IO.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from data.records import Pair, Vote
+from data.votes import live_votes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """A share in [0, 1] with its interval; `share` is None where there was nothing to count."""
+
+    share: float | None
+    low: float
+    high: float
+    n: int
+    """What was counted: votes, or comparisons."""
+
+    def __str__(self) -> str:
+        if self.share is None:
+            return "no data"
+        return f"{self.share:.0%} [{self.low:.0%}, {self.high:.0%}] (n={self.n})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What the votes of one exposure said about OmniScore's opinion."""
+
+    confirmations: int = 0
+    overrides: int = 0
+    ties: int = 0
+    unusable: int = 0
+    skips: int = 0
+    unscored: int = 0
+    """Preferences on pairs where OmniScore has no opinion."""
+
+    @property
+    def agreement(self) -> Share:
+        """Confirmations among the votes that took a side, with Wilson's 95 % interval."""
+        return wilson(self.confirmations, self.confirmations + self.overrides)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """Tallies by exposure (see the module's docstring)."""
+
+    overall: Tally
+    blind: Tally
+    shown: Tally
+    revealed: Tally
+    changed: int
+    """Blind answers whose outcome or preferred clip is another one after the reveal."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values: every tally with its agreement, and `changed`."""
+        tallies = {name: getattr(self, name) for name in ("overall", "blind", "shown", "revealed")}
+        return {
+            name: asdict(tally) | {"agreement": asdict(tally.agreement)}
+            for name, tally in tallies.items()
+        } | {"changed": self.changed}
+
+
+def agreement(pairs: Iterable[Pair], votes: Iterable[Vote]) -> Agreement:
+    """Count what people said about OmniScore's `best`; votes about pairs not given are ignored."""
+    known = {pair.id: pair for pair in pairs}
+    cast = [vote for vote in votes if vote.pair in known]
+    standing = live_votes(cast)
+    first, last = _blind_answers(cast)
+    revealed = [vote for vote in last if vote.exposure == "shown"]
+    after = {vote.id for vote in revealed}
+    return Agreement(
+        overall=_tally(standing, known),
+        blind=_tally(first, known),
+        shown=_tally([v for v in standing if v.exposure == "shown" and v.id not in after], known),
+        revealed=_tally(revealed, known),
+        changed=sum(_answer(one) != _answer(other) for one, other in zip(first, last, strict=True)),
+    )
+
+
+def _answer(vote: Vote) -> tuple[str, str | None]:
+    return (vote.outcome, vote.preferred)
+
+
+def _blind_answers(votes: Sequence[Vote]) -> tuple[list[Vote], list[Vote]]:
+    """The last blind answer of each chain of revisions, and what that chain ends in.
+
+    Chains that end in an undo leave. A chain starts at a vote that revises nothing (in view).
+    """
+    newer = {
+        vote.revises: vote
+        for vote in sorted(votes, key=lambda vote: vote.time_order)
+        if vote.revises is not None
+    }
+    ids = {vote.id for vote in votes}
+    first, last = [], []
+    for vote in votes:
+        if vote.revises in ids:
+            continue
+        chain = [vote]
+        while chain[-1].id in newer:
+            chain.append(newer[chain[-1].id])
+        blind = [link for link in chain if link.exposure == "blind"]
+        if blind and chain[-1].outcome != "undo":
+            first.append(blind[-1])
+            last.append(chain[-1])
+    return first, last
+
+
+def _tally(votes: Iterable[Vote], pairs: Mapping[str, Pair]) -> Tally:
+    counts = dict.fromkeys(Tally.__dataclass_fields__, 0)
+    for vote in votes:
+        counts[_verdict(vote, pairs[vote.pair])] += 1
+    return Tally(**counts)
+
+
+def _verdict(vote: Vote, pair: Pair) -> str:
+    if vote.outcome == "skip":
+        return "skips"
+    if vote.unusable:
+        return "unusable"
+    if vote.outcome == "tie":
+        return "ties"
+    if pair.best is None:
+        return "unscored"
+    return "confirmations" if vote.preferred == pair.best else "overrides"
+
+
+def wilson(successes: float, n: int, *, level: float = 0.95) -> Share:
+    """A share with Wilson's score interval (ties may come in as half a success).
+
+    Raises:
+        ValueError: unless 0 <= successes <= n and 0 < level < 1.
+    """
+    if not (0 <= successes <= n and 0 < level < 1):
+        raise ValueError(f"wilson({successes}, {n}, level={level}): successes must lie in [0, n]")
+    if n == 0:
+        return Share(share=None, low=0.0, high=1.0, n=0)
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share = successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == n else min(1.0, centre + half)
+    return Share(share=share, low=low, high=high, n=n)
+
+
+def win_rate(
+    outcomes: Sequence[tuple[str, float]],
+    *,
+    seed: int = 0,
+    draws: int = 4000,
+    level: float = 0.95,
+) -> Share:
+    """Mean of `outcomes` (1 win, 0.5 tie, 0 loss) with an interval clustered by prompt.
+
+    Args:
+        outcomes: (prompt, outcome) per compared clip.
+        seed: of the bootstrap's generator.
+        draws: bootstrap samples of whole prompts; the interval is their percentile interval.
+        level: of the interval, in (0, 1).
+    """
+    if not outcomes:
+        return wilson(0, 0, level=level)
+    prompts = sorted({prompt for prompt, _ in outcomes})
+    index = {prompt: i for i, prompt in enumerate(prompts)}
+    total, count = np.zeros(len(prompts)), np.zeros(len(prompts))
+    for prompt, outcome in outcomes:
+        total[index[prompt]] += outcome
+        count[index[prompt]] += 1
+    rate = float(total.sum() / count.sum())
+    if np.ptp(total / count) == 0:
+        spread = wilson(rate * len(prompts), len(prompts), level=level)
+        return Share(share=rate, low=spread.low, high=spread.high, n=len(outcomes))
+    drawn = np.random.default_rng(seed).integers(0, len(prompts), (draws, len(prompts)))
+    rates = total[drawn].sum(1) / count[drawn].sum(1)
+    low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
+    return Share(share=rate, low=float(low), high=float(high), n=len(outcomes))
+
+
+def duel(scores: Iterable[tuple[float, float]], *, tie: float = 0.0) -> list[float]:
+    """1, 0.5 or 0 for each (ours, theirs): a win, a tie (difference at most `tie`), a loss."""
+    return [0.5 if abs(ours - theirs) <= tie else float(ours > theirs) for ours, theirs in scores]
