@@ -17,7 +17,6 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import cast
 
 from data import pairs, provenance
@@ -34,7 +33,7 @@ SPLITS = ("train", "test", "all")
 class Config:
     """Settings of one choice of pairs."""
 
-    db: Path = Path("prefs.duckdb")
+    db: str = "prefs.duckdb"
     strategy: str = "best-worst"
     profile: str = "lite"
     filter_percentile: float = 0.0
@@ -142,7 +141,7 @@ def parser() -> argparse.ArgumentParser:
     default = Config()
     options = argparse.ArgumentParser(prog="python -m data.pair", description=__doc__)
     add = options.add_argument
-    add("--db", type=Path, default=default.db, help="database (default: %(default)s)")
+    add("--db", default=default.db, help="database (default: %(default)s)")
     add(
         "--strategy",
         default=default.strategy,

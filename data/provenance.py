@@ -24,9 +24,17 @@ def now_ms() -> int:
 
 
 def plain(config: Any) -> dict[str, Any]:
-    """A command's `Config` (a dataclass) or a mapping as JSON values; paths become text."""
+    """A command's `Config` (a dataclass) or a mapping as JSON values; paths become text.
+
+    A password in a database's URL is left out: runs are records, which many people read.
+    """
     values = asdict(config) if is_dataclass(config) and not isinstance(config, type) else config
-    return json.loads(json.dumps(values, default=str))
+    settings = json.loads(json.dumps(values, default=str))
+    if isinstance(settings.get("db"), str):
+        from data.store.places import spoken  # here, so that a command's --help stays quick
+
+        settings["db"] = spoken(settings["db"])
+    return settings
 
 
 def code_version() -> str:

@@ -9,12 +9,13 @@
 
 Beside the file lie `.lock` (who owns it), `.journal` (every vote, chained by hashes), `.sock`
 (where the owner listens) and `prefs.snapshot.duckdb`, which other tools may open. Left out on
-purpose: network file systems (locks do not hold there) and several machines.
+purpose: network file systems (locks do not hold there). For several machines the same interface
+runs on PostgreSQL: give `postgresql://user@host/name` instead of a file (see `postgres`).
 """
 
 from data.store.owner import Owner
 from data.store.slots import Lease
-from data.store.store import Store, add
+from data.store.store import Store, add, add_tables
 from data.store.voting import Receipt
 
-__all__ = ["Lease", "Owner", "Receipt", "Store", "add"]
+__all__ = ["Lease", "Owner", "Receipt", "Store", "add", "add_tables"]

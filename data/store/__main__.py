@@ -1,49 +1,112 @@
-"""Look after the database: find damage, mend it, make it new from the journal of votes.
+"""Look after the database: find damage and mend it, back it up, erase a person, merge.
 
     python -m data.store check --db prefs.duckdb      # changes nothing
     python -m data.store repair --db prefs.duckdb     # after a power cut
     python -m data.store rebuild --db prefs.duckdb    # the database file is lost or unreadable
+    python -m data.store backup --db prefs.duckdb --to /mnt/backups     # while the app runs
+    python -m data.store restore /mnt/backups/prefs-20261121T095112Z --db prefs.duckdb
+    python -m data.store erase NAME --db prefs.duckdb
+    python -m data.store merge other.duckdb --db prefs.duckdb
 
-None of them runs while the app has the database open. `repair` and `rebuild` keep the old files.
+Only `check` and `backup` work while the app has the database open. `repair`, `rebuild` and
+`restore` keep the old files. docs/data.md says more.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from pathlib import Path
 
 from data.console import say
-from data.errors import user_errors
+from data.errors import UserError, user_errors
+from data.store.backup import backup, restore
+from data.store.database import disk_trouble
+from data.store.erase import erase
+from data.store.merge import merge
 from data.store.owner import system_clock
 from data.store.places import Places
 from data.store.repair import check, rebuild, repair
-
-Action = Literal["check", "repair", "rebuild"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """What to do, and to which database."""
 
-    action: Action
+    action: str
+    what: str = ""
+    """restore: the backup's folder; erase: the annotator; merge: the other database."""
     db: str = "prefs.duckdb"
+    to: str = "backups"
+    force: bool = False
+    votes: bool = False
+
+
+def _check(_config: Config, places: Places) -> int:
+    found = check(places)
+    for sentence in found:
+        say(sentence)
+    say(f"{places.database}: {f'{len(found)} findings' if found else 'no damage found'}")
+    return 1 if found else 0
+
+
+def _repair(_config: Config, places: Places) -> int:
+    return _told(repair(places))
+
+
+def _rebuild(_config: Config, places: Places) -> int:
+    return _told(rebuild(places, now_ms=system_clock()))
+
+
+def _backup(config: Config, places: Places) -> int:
+    folder = Path(config.to).expanduser().resolve()
+    return _told([f"backup in {backup(places, folder, now_ms=system_clock())}"])
+
+
+def _restore(config: Config, places: Places) -> int:
+    folder = Path(config.what).expanduser().resolve()
+    return _told(restore(places, folder, force=config.force, now_ms=system_clock()))
+
+
+def _erase(config: Config, places: Places) -> int:
+    return _told(erase(places, config.what, votes=config.votes, now_ms=system_clock()))
+
+
+def _merge(config: Config, places: Places) -> int:
+    return _told(merge(places, Places.of(config.what), now_ms=system_clock()))
+
+
+def _told(sentences: Sequence[str]) -> int:
+    for sentence in sentences:
+        say(sentence)
+    return 0
+
+
+ACTIONS: dict[str, Callable[[Config, Places], int]] = {
+    "check": _check,
+    "repair": _repair,
+    "rebuild": _rebuild,
+    "backup": _backup,
+    "restore": _restore,
+    "erase": _erase,
+    "merge": _merge,
+}
+_NEEDS = {
+    "restore": "the folder of a backup",
+    "erase": "an annotator",
+    "merge": "another database",
+}
 
 
 def run(config: Config) -> int:
     """Do it and say what was found or done; 1 if `check` found damage, else 0."""
+    if bool(config.what) != (config.action in _NEEDS):
+        needed = _NEEDS.get(config.action, "nothing")
+        raise UserError(f"After `{config.action}` comes {needed}; got {config.what or 'nothing'!r}")
     places = Places.of(config.db)
-    if config.action == "check":
-        found = check(places)
-        for sentence in found:
-            say(sentence)
-        say(f"{places.database}: {f'{len(found)} findings' if found else 'no damage found'}")
-        return 1 if found else 0
-    done = repair(places) if config.action == "repair" else rebuild(places, now_ms=system_clock())
-    for sentence in done:
-        say(sentence)
-    return 0
+    with disk_trouble(places.database):
+        return ACTIONS[config.action](config, places)
 
 
 @user_errors
@@ -56,13 +119,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "action",
-        choices=("check", "repair", "rebuild"),
+        choices=ACTIONS,
         help="check: report damage, exit code 1 if there is any. repair: cut what a power cut left "
-        "unfinished. rebuild: a new database from the journal and the last snapshot",
+        "unfinished. rebuild: a new database from the journal and the last snapshot. backup: a "
+        "consistent copy with digests. restore: the database of a backup, verified. erase: take a "
+        "person out of every file. merge: add all records of another database",
+    )
+    parser.add_argument(
+        "what",
+        nargs="?",
+        default="",
+        help="restore: the backup's folder. erase: the annotator's name. merge: the other database",
     )
     parser.add_argument("--db", default=Config.db, help="the database file (default: %(default)s)")
-    given = parser.parse_args(argv)
-    return run(Config(action=cast(Action, given.action), db=given.db))
+    parser.add_argument(
+        "--to",
+        default=Config.to,
+        help="backup: the folder in which the backup gets a folder of its own; best on another "
+        "disk (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="restore: where a database is there already, move it aside first",
+    )
+    parser.add_argument(
+        "--votes",
+        action="store_true",
+        help="erase: the answers too (default: they stay, anonymous)",
+    )
+    return run(Config(**vars(parser.parse_args(argv))))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 A line holds `seq`, `chain`, `hash`, `salt` and `payload` (the vote as JSON text), where
 `hash = sha256(salt + payload)` and `chain = sha256(previous chain, seq, hash)`. The chain covers
 the salted hash and not the payload, so that an erased vote (salt and payload removed) leaves a
-chain that still verifies. The first line names the database that the journal belongs to.
+chain that still verifies: such a line has `erased:` and the old hash for a salt, what is left of
+the vote for a payload, and `kept = sha256(salt + payload)` against damage. The first line names
+the database that the journal belongs to.
 
 The journal is the second home of every vote: it finds silent damage of the database file (an
 11 per cent risk for a flipped bit in DuckDB's log, as measured) and rebuilds a lost one.
@@ -18,13 +20,15 @@ import mmap
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data.errors import UserError
 from data.store.places import sync_folder
 
 FORMAT = 1
+ERASED = "erased:"
+"""Start of the salt of a vote whose person was erased; the hash that the chain covers follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,10 @@ class Entry:
         hashed = salted(salt, payload)
         return cls(seq + 1, salt, payload, hashed, chained(chain, seq + 1, hashed))
 
+    def without_person(self, payload: str) -> Entry:
+        """The entry in the same place of the chain, with `payload` for all that is known of it."""
+        return replace(self, salt=f"{ERASED}{self.hash}", payload=payload)
+
     def line(self) -> bytes:
         """The entry as it stands in the file, with its newline."""
         fields = {
@@ -53,12 +61,18 @@ class Entry:
             "salt": self.salt,
             "payload": self.payload,
         }
+        if self.salt.startswith(ERASED):
+            fields["kept"] = _sha256(self.salt + self.payload)
         return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
 
 
 def salted(salt: str, payload: str) -> str:
-    """What the chain covers of a vote."""
-    return hashlib.sha256((salt + payload).encode()).hexdigest()
+    """What the chain covers of a vote; of an erased one, what it covered before."""
+    return salt.removeprefix(ERASED) if salt.startswith(ERASED) else _sha256(salt + payload)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def chained(previous: str, seq: int, hashed: str) -> str:
@@ -79,7 +93,10 @@ def parse(line: bytes) -> Entry:
     """
     fields = json.loads(line)
     entry = Entry(**{name: fields[name] for name in ("seq", "salt", "payload", "hash", "chain")})
-    if salted(entry.salt, entry.payload) != entry.hash:
+    erased = entry.salt.startswith(ERASED)
+    if salted(entry.salt, entry.payload) != entry.hash or (
+        erased and fields["kept"] != _sha256(entry.salt + entry.payload)
+    ):
         raise ValueError("the vote is not the one that was hashed")
     return entry
 
@@ -204,18 +221,19 @@ def entries_after(path: Path, seq: int) -> list[Entry]:
             entry = parse(line)
         except (ValueError, KeyError, TypeError) as error:
             where = f"the line before entry {newer[-1].seq}" if newer else "the last line"
-            raise _broken(path, where, error) from error
+            raise broken(path, where, error) from error
         if entry.seq <= seq:
             break
         newer.append(entry)
     newer.reverse()
     for before, entry in itertools.pairwise(newer):
         if chained(before.chain, entry.seq, entry.hash) != entry.chain:
-            raise _broken(path, f"entry {entry.seq}", "it does not follow the one before")
+            raise broken(path, f"entry {entry.seq}", "it does not follow the one before")
     return newer
 
 
-def _broken(path: Path, where: str, why: object) -> UserError:
+def broken(path: Path, where: str, why: object) -> UserError:
+    """What to say of a damaged line."""
     return UserError(
         f"{path}: {where} is damaged ({why}). See every damaged line with "
         "`python -m data.store check`; `python -m data.store rebuild` keeps all the others"

@@ -19,6 +19,10 @@ from data.store.places import Places
 _held: weakref.WeakSet[Lock] = weakref.WeakSet()
 
 
+class NotWritableError(UserError):
+    """This process may read the database at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Holder:
     """What the lock file says about the process that holds it."""
@@ -41,9 +45,9 @@ class Lock:
         try:
             descriptor = os.open(places.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise UserError(
-                f"{places.lock} cannot be opened ({error.strerror}); the folder of the database "
-                "must be writable for whoever reads or writes it"
+            raise NotWritableError(
+                f"{places.lock} cannot be opened ({error.strerror}). To write to the database, its "
+                "folder must be writable: change its mode, or run as the user who owns it"
             ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

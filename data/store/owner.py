@@ -1,7 +1,8 @@
 """The owner: one process at a time writes, on one thread.
 
-`Owner` holds the lock for life. Every change runs on its own thread, one after another, so that
-what a check saw is still true when it writes. Reads use cursors of their own and wait for nobody.
+`Owner` holds the lock for life. Votes run on its own thread, so that what a check saw is still true
+when it writes; votes that wait are written together (`turns`). Other records come in bulk, on a
+cursor of their own beside the votes, and reads and claims wait for nobody.
 With a socket (the app), other processes hand over records and ask for snapshots; without one (a
 command that writes), it owns the database for a moment.
 
@@ -12,33 +13,31 @@ and the work is tried once more: everything here is idempotent by id.
 from __future__ import annotations
 
 import contextlib
-import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar, cast
 
 import duckdb
 import polars as pl
 import pyarrow as pa
 
 from data.errors import UserError
-from data.records import KINDS, Record, Vote
+from data.records import Record, Vote
 from data.store import reading, snapshot, voting, wire, writing
-from data.store.database import Database
+from data.store.database import Database, disk_trouble
 from data.store.journal import Journal
-from data.store.lock import Lock, holder
+from data.store.lock import Lock
 from data.store.places import Places
-from data.store.recovery import open_live
+from data.store.recovery import catch_up, open_files
 from data.store.rows import by_kind, to_votes
 from data.store.slots import Lease, Slots
-from data.store.store import PATIENCE_S, Store
+from data.store.store import Store
+from data.store.turns import Turns
 from data.store.voting import Receipt
 
 Clock = Callable[[], int]
 _Result = TypeVar("_Result")
-_Task = tuple[Callable[[], Any], "Future[Any]"]
 
 
 def system_clock() -> int:
@@ -55,17 +54,15 @@ class Owner(Store):
         """For `Store.own`; use that. Takes over `lock`, and releases it if it cannot start."""
         super().__init__(places)
         self._lock, self._clock = lock, clock or system_clock
-        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._database: Database | None = None
         self._journal: Journal | None = None
-        self._slots = Slots()
-        self._slots_known = False
+        self._slots, self._slots_gate = Slots(), threading.Lock()
+        self._slots_known = self._behind = False
         self._server: wire.Server | None = None
-        self._publishing = threading.Lock()
+        self._publishing, self._adding = threading.Lock(), threading.Lock()
         self._published: snapshot.Published | None = None
         self._newest_ms = 0
-        self._thread = threading.Thread(target=self._work, name="store-owner", daemon=True)
-        self._thread.start()
+        self._turns = Turns(places.database, take=self._take, end=self._let_go)
         try:
             self._do(self._ready)
             if serve:
@@ -86,8 +83,7 @@ class Owner(Store):
             UserError: an unknown pair, other clips than the pair's, a revised vote that is unknown
                 or somebody else's, an id that another vote has. Nothing was stored.
         """
-        mine: set[str] = set()
-        return self._do(lambda: self._take([vote], mine))[0]
+        return self._turns.vote(vote)
 
     def claim(
         self,
@@ -111,21 +107,34 @@ class Owner(Store):
             seconds: How long the lease holds.
             now: The present, UTC epoch milliseconds; the clock's by default.
         """
-
-        def task() -> Lease | None:
-            present = self._now() if now is None else now
-            slots, ms = self._standing(), int(seconds * 1000)
-            return slots.claim(annotator, ranked, redundancy=redundancy, ms=ms, now_ms=present)
-
-        return self._do(task)
+        present = self._now() if now is None else now
+        ms = int(seconds * 1000)
+        return self._with_slots(
+            lambda it: it.claim(annotator, ranked, redundancy=redundancy, ms=ms, now_ms=present)
+        )
 
     def release(self, lease_id: str) -> bool:
         """Give a lease back; False where it is not open (any more)."""
-        return self._do(lambda: self._standing().release(lease_id))
+        return self._with_slots(lambda slots: slots.release(lease_id))
 
     def leases(self, *, now: int | None = None) -> list[Lease]:
         """The open leases."""
-        return self._do(lambda: self._standing().open_leases(self._now() if now is None else now))
+        present = self._now() if now is None else now
+        return self._with_slots(lambda slots: slots.open_leases(present))
+
+    def _with_slots(self, act: Callable[[Slots], _Result]) -> _Result:
+        """Slots are in memory: whoever asks for a pair does not wait while votes are written."""
+        while True:
+            with self._slots_gate:
+                if self._slots_known:
+                    return act(self._slots)
+            self._do(self._load_slots)
+
+    def _load_slots(self) -> None:
+        standing = reading.standing_votes(self._ready().writer)
+        with self._slots_gate:
+            self._slots.load(standing)
+            self._slots_known = True
 
     # Records
 
@@ -136,13 +145,22 @@ class Owner(Store):
     def add_tables(self, tables: dict[str, pa.Table]) -> int:
         """`add` for records that are Arrow tables already (see `data.store.rows`)."""
         mine: set[str] = set()
-        return self._do(lambda: self._insert(tables, mine))
+        with self._adding:  # of these, only one call at a time numbers new rows
+            if "votes" in tables:
+                return self._do(lambda: self._insert(tables, mine))
+            return self._look(lambda cursor: writing.insert_beside(cursor, tables))
 
     def publish_snapshot(self) -> None:
-        """Bring `prefs.snapshot.duckdb` up to the present, while votes keep flowing."""
-        with self._publishing, self._reading() as cursor:
-            self._published = snapshot.publish(
-                cursor, self._places, self._published, now_ms=self._clock()
+        """Bring `prefs.snapshot.duckdb` up to the present, while votes keep flowing.
+
+        Raises:
+            UserError: it cannot be written (disk full); the one before is still there.
+        """
+        with self._publishing:
+            self._published = self._look(
+                lambda cursor: snapshot.publish(
+                    cursor, self._places, self._published, now_ms=self._clock()
+                )
             )
 
     def close(self) -> None:
@@ -150,72 +168,70 @@ class Owner(Store):
         if self._server is not None:
             self._server.close()
             self._server = None
-        if self._thread.is_alive():
-            self._tasks.put(None)
-            self._thread.join()
+        if self._turns.close():
             self._lock.release()
 
     # The owner thread
 
-    def _work(self) -> None:
-        while (asked := self._tasks.get()) is not None:
-            task, future = asked
-            try:
-                future.set_result(self._attempt(task))
-            except BaseException as error:  # noqa: BLE001 - raised again at the caller
-                future.set_exception(error)
-        self._let_go()
-
     def _do(self, task: Callable[[], _Result]) -> _Result:
-        if not self._thread.is_alive():
-            raise UserError(f"{self.path}: this owner is closed")
-        future: Future[_Result] = Future()
-        self._tasks.put((task, future))
-        return future.result()
+        return self._turns.do(lambda: self._attempt(task))
 
     def _attempt(self, task: Callable[[], _Result]) -> _Result:
-        self._ready()
-        try:
-            return task()
-        except duckdb.Error:
-            self._let_go()
-            self._ready()
-            return task()
+        """Do it; if DuckDB fails, open the file again, which replays the journal, and once more."""
+        with disk_trouble(self.path):
+            try:
+                self._ready()
+                return task()
+            except duckdb.Error:
+                self._let_go()
+                self._ready()
+                return task()
 
     def _ready(self) -> Database:
         """The open database, with every vote that the journal holds."""
+        database = self._opened()
+        if self._behind:
+            catch_up(database, cast(Journal, self._journal))
+            self._behind = False
+        return database
+
+    def _opened(self) -> Database:
+        """The open database; with a full disk it may lack votes that nobody was promised."""
         if self._database is None:
-            self._database, self._journal = open_live(self._places, now_ms=self._clock())
+            with disk_trouble(self.path):
+                opened = open_files(self._places, now_ms=self._clock())
+            self._database, self._journal = opened
+            self._behind = True
         return self._database
 
-    def _let_go(self) -> None:
-        if self._database is not None and self._journal is not None:
-            self._database.close()
-            self._journal.close()
+    def _let_go(self, given_up: Database | None = None) -> None:
+        """Close the files; with `given_up` only if that one is still in use."""
+        database, journal = self._database, self._journal
+        if database is not None and journal is not None and given_up in (None, database):
+            with self._slots_gate:
+                self._slots_known = False
             self._database = self._journal = None
-            self._slots_known = False
+            database.close()
+            journal.close()
 
     def _now(self) -> int:
         """The clock, which never steps back while we own the database."""
-        self._newest_ms = max(self._newest_ms, self._clock())
-        return self._newest_ms
+        with self._slots_gate:
+            self._newest_ms = max(self._newest_ms, self._clock())
+            return self._newest_ms
 
-    def _standing(self) -> Slots:
-        if not self._slots_known:
-            self._slots.load(reading.standing_votes(self._ready().writer))
-            self._slots_known = True
-        return self._slots
+    def _take(self, votes: Sequence[Vote], mine: set[str]) -> list[Receipt]:
+        def task() -> list[Receipt]:
+            with self._writing() as (cursor, journal):
+                new = voting.store_new(cursor, journal, votes, mine=mine, now_ms=self._now())
+            return self._acknowledge(votes, new, mine)
 
-    def _take(self, votes: list[Vote], mine: set[str]) -> list[Receipt]:
-        with self._writing() as (cursor, journal):
-            new = voting.store_new(cursor, journal, votes, mine=mine, now_ms=self._now())
-        return self._acknowledge(votes, new, mine)
+        return self._attempt(task)
 
     def _insert(self, tables: dict[str, pa.Table], mine: set[str]) -> int:
-        votes = _votes(tables)
+        votes = to_votes(cast(pl.DataFrame, pl.from_arrow(tables["votes"])))
         with self._writing() as (cursor, journal):
-            others = [kind for kind in KINDS if kind in tables and kind != "votes"]
-            count = sum(writing.insert_new(cursor, kind, tables[kind]) for kind in others)
+            count = writing.insert_others(cursor, tables)
             new = voting.store_new(cursor, journal, votes, mine=mine, now_ms=self._now())
         self._acknowledge(votes, new, mine)
         return count + len(mine)
@@ -233,27 +249,39 @@ class Owner(Store):
                 self._let_go()
             raise
 
-    def _acknowledge(self, votes: list[Vote], new: list[Vote], mine: set[str]) -> list[Receipt]:
-        if self._slots_known:
-            for vote in new:
-                self._slots.note(vote)
-        return voting.receipts(self._ready().writer, votes, mine)
+    def _acknowledge(
+        self, votes: Sequence[Vote], new: Sequence[Vote], mine: set[str]
+    ) -> list[Receipt]:
+        writer = self._ready().writer
+        made = voting.receipts(writer, votes, mine)
+        older = [vote.revises for vote in new if vote.revises is not None]
+        revised = reading.rows_by_id(writer, "votes", older, ("seq",))
+        numbers = {vote.id: one.sequence for vote, one in zip(votes, made, strict=True)}
+        with self._slots_gate:
+            for vote in new if self._slots_known else ():
+                before = revised[vote.revises][0] if vote.revises is not None else None
+                self._slots.note(vote, numbers[vote.id], revised=before)
+        return made
 
     # Reading, and other processes
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        database = self._database or self._do(self._ready)
+        database = self._database or self._turns.do(self._opened)
         try:
             with database.reading() as cursor:
                 yield cursor
         except duckdb.FatalException:  # DuckDB has given the instance up: open it again
-            self._do(lambda: self._renew(database))
+            self._turns.do(lambda: self._let_go(database))
             raise
 
-    def _renew(self, given_up: Database) -> None:
-        if self._database is given_up:
-            self._let_go()
+    def _look(self, question: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:
+        """Ask; once more if DuckDB gave its instance up, or closed it, in the meantime."""
+        with disk_trouble(self.path):
+            try:
+                return super()._look(question)
+            except (duckdb.FatalException, duckdb.ConnectionException):
+                return super()._look(question)
 
     def _answer(self, heading: wire.Heading, body: bytes) -> wire.Heading:
         if heading["ask"] == "snapshot":
@@ -262,23 +290,3 @@ class Owner(Store):
         if heading["ask"] == "add":
             return {"new": self.add_tables(wire.unpack(heading["tables"], body))}
         raise UserError(f"The owner does not know the request {heading['ask']!r}; update it")
-
-
-def _votes(tables: dict[str, pa.Table]) -> list[Vote]:
-    if "votes" not in tables:
-        return []
-    return to_votes(cast(pl.DataFrame, pl.from_arrow(tables["votes"])))
-
-
-def own(places: Places, *, clock: Clock | None = None) -> Owner:
-    """Own the database and listen for other processes; see `Store.own`."""
-    give_up = time.monotonic() + PATIENCE_S
-    while (lock := Lock.take(places)) is None:
-        there = holder(places)
-        if there.socket or time.monotonic() > give_up:
-            raise UserError(
-                f"{places.database} is owned by process {there.pid}. One app at a time: use that "
-                "one, or end it first"
-            )
-        time.sleep(0.02)
-    return Owner(places, lock, clock=clock, serve=True)

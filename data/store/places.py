@@ -7,6 +7,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from data.errors import UserError
 
@@ -27,10 +28,15 @@ class Places:
         Raises:
             UserError: where `path` cannot be a database file.
         """
+        if is_url(path):
+            raise UserError(
+                "This works on a database file, and --db is a PostgreSQL URL. Bring it into a file "
+                "first: python -m data.pull --from URL --db prefs.duckdb"
+            )
         if "://" in os.fspath(path):
             raise UserError(
                 f"--db is {os.fspath(path)!r}; it must be the path of a file on a local disk, "
-                "such as prefs.duckdb"
+                "such as prefs.duckdb, or postgresql://user@host/name"
             )
         database = Path(path).expanduser().resolve()
         if database.is_dir():
@@ -59,6 +65,11 @@ class Places:
         return self.beside(".wal")
 
     @property
+    def backups(self) -> Path:
+        """Where backups of this database were put, one folder per line."""
+        return self.beside(".backups")
+
+    @property
     def snapshot(self) -> Path:
         """The newest consistent copy, for readers: `prefs.snapshot.duckdb`."""
         return self.database.with_name(f"{self.database.stem}.snapshot{self.database.suffix}")
@@ -71,6 +82,21 @@ class Places:
             return beside
         name = hashlib.sha256(os.fsencode(self.database)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"second-look-{os.getuid()}-{name}.sock"
+
+
+def is_url(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` names a PostgreSQL database and not a file."""
+    return os.fspath(path).startswith(("postgresql://", "postgres://"))
+
+
+def spoken(path: str | os.PathLike[str]) -> str:
+    """A database's address for messages: a URL without password and options, a path as it is."""
+    if not is_url(path):
+        return os.fspath(path)
+    parts = urlsplit(os.fspath(path))
+    user, host = f"{parts.username}@" if parts.username else "", parts.hostname or "local socket"
+    port = f":{parts.port}" if parts.port else ""
+    return f"postgresql://{user}{host}{port}{parts.path}"
 
 
 def sync_folder(folder: Path) -> None:

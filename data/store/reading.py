@@ -9,12 +9,13 @@ from typing import Any
 import duckdb
 import polars as pl
 import pyarrow as pa
+from polars import selectors
 
 from data.records import Record
 from data.store.rows import IDENTITY, REPLACING, SCHEMAS, json_text, to_records
 
-_FEW = 32
-"""Up to so many ids, one key lookup each is faster than a join with the whole table."""
+_FEW = 256
+"""Up to so many ids, a lookup by the key is faster than a join with the whole table."""
 
 
 def quoted(names: Sequence[str]) -> str:
@@ -22,18 +23,23 @@ def quoted(names: Sequence[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-def _select(kind: str, where: str = "true", *, extra: str = "") -> str:
+def _select(
+    kind: str, where: str = "true", *, extra: str = "", columns: Sequence[str] | None = None
+) -> str:
     """Rows that count, in insertion order; of replacing kinds the newest of each identity."""
-    rows = f"SELECT {quoted(SCHEMAS[kind].names)}{extra} FROM {kind} WHERE {where}"
+    names = SCHEMAS[kind].names if columns is None else columns
+    rows = f"SELECT {quoted(names)}{extra} FROM {kind} WHERE {where}"
     if kind in REPLACING:
         same = f"PARTITION BY {quoted(IDENTITY[kind])}"
         rows += f" QUALIFY row_number() OVER ({same} ORDER BY seq DESC) = 1"
     return f"{rows} ORDER BY seq"
 
 
-def frame(cursor: duckdb.DuckDBPyConnection, kind: str) -> pl.DataFrame:
+def frame(
+    cursor: duckdb.DuckDBPyConnection, kind: str, columns: Sequence[str] | None = None
+) -> pl.DataFrame:
     """All rows of one kind that count, one column per field, in insertion order."""
-    return cursor.sql(_select(kind)).pl()
+    return cursor.sql(_select(kind, columns=columns)).pl()
 
 
 def frame_where(
@@ -81,9 +87,9 @@ def rows_by_id(
     unique = list(dict.fromkeys(ids))
     rows: list[tuple[Any, ...]] = []
     if len(unique) <= _FEW:
-        lookup = f'SELECT "{key}", {wanted} FROM {kind} WHERE "{key}" = ?'
-        for one in unique:
-            rows += cursor.execute(lookup, [one]).fetchall()
+        marks = ", ".join("?" * len(unique))
+        lookup = f'SELECT "{key}", {wanted} FROM {kind} WHERE "{key}" IN ({marks})'
+        rows = cursor.execute(lookup, unique).fetchall() if unique else []
     else:
         cursor.register("wanted_ids", pa.table({"wanted": pa.array(unique, pa.string())}))
         join = f'SELECT "{key}", {wanted} FROM {kind} JOIN wanted_ids ON "{key}" = wanted'
@@ -92,26 +98,41 @@ def rows_by_id(
     return {row[0]: row[1:] for row in rows}
 
 
+def heads(cursor: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """The newest `seq` of every kind; rows are numbered from 1."""
+    newest = [f"SELECT '{kind}', coalesce(max(seq), 0) FROM {kind}" for kind in SCHEMAS]
+    return dict(cursor.execute(" UNION ALL ".join(newest)).fetchall())
+
+
 def votes_after(cursor: duckdb.DuckDBPyConnection, after: int) -> pl.DataFrame:
     """Votes with `seq` above `after`, in order, with the columns that the journal needs too."""
     where = f"seq > {int(after)}"
     return cursor.sql(_select("votes", where, extra=', seq, salt, "chain"')).pl()
 
 
-def standing_votes(cursor: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str, bool]]:
-    """Pair, annotator, id and "is an answer" (no skip) of every vote that nothing revises."""
-    return cursor.execute(
-        "SELECT pair, annotator, id, outcome <> 'skip' FROM votes ANTI JOIN "
+def standing_votes(cursor: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """Every vote that nothing revises, in order: key, annotator, seq, answers.
+
+    `key` is the first 64 bits of the pair's id. A skip stands, but `answers` nothing.
+    """
+    return cursor.sql(
+        "SELECT CAST('0x' || left(pair, 16) AS UBIGINT) AS \"key\", annotator, seq, "
+        "outcome <> 'skip' AS answers FROM votes ANTI JOIN "
         "(SELECT revises FROM votes WHERE revises IS NOT NULL) AS newer "
         "ON votes.id = newer.revises "
         "WHERE outcome <> 'undo' ORDER BY seq"
-    ).fetchall()
+    ).pl()
 
 
 def digest(cursor: duckdb.DuckDBPyConnection, kind: str) -> str:
     """SHA-256 over the rows of one kind, whatever order they came in, 64 hex digits."""
-    rows = frame(cursor, kind).iter_rows()
-    hashes = sorted(hashlib.sha256(json_text(row).encode()).digest() for row in rows)
+    return digest_of(frame(cursor, kind))
+
+
+def digest_of(rows: pl.DataFrame) -> str:
+    """SHA-256 over the rows of a frame of any engine, whatever order they came in."""
+    rows = rows.with_columns(selectors.float().replace(-0.0, 0.0))  # one engine loses the sign
+    hashes = sorted(hashlib.sha256(json_text(row).encode()).digest() for row in rows.iter_rows())
     return hashlib.sha256(b"".join(hashes)).hexdigest()
 
 

@@ -6,24 +6,38 @@ comparing the newest of each tells whether anything is missing, without reading 
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 import shutil
 import uuid
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import duckdb
 
 from data.errors import UserError
-from data.store import reading, snapshot, writing
+from data.store import reading, snapshot, swap, writing
 from data.store.database import Database
-from data.store.journal import Entry, Journal, chained, entries_after, genesis, owner_of
+from data.store.journal import (
+    Entry,
+    Journal,
+    broken,
+    chained,
+    entries_after,
+    genesis,
+    owner_of,
+    parse,
+)
+from data.store.lock import NotWritableError
 from data.store.places import Places, sync_folder
-from data.store.rows import to_votes, vote_of_payload, vote_payload
-from data.store.schema import meta, migrate
+from data.store.rows import to_votes, vote_payload
+from data.store.schema import check_version, meta, migrate
 
 _log = logging.getLogger(__name__)
 _BAD_WAL = re.compile(r"Corrupt WAL file: entry at byte position (\d+)")
+_BATCH = 50_000
+"""Votes that are put back at a time."""
 _UNWRITTEN = 16
 """Bytes. So many zeros at the end are not the end of an entry."""
 
@@ -34,20 +48,38 @@ def open_live(places: Places, *, now_ms: int) -> tuple[Database, Journal]:
     Raises:
         UserError: where the file is no database, is newer, or disagrees with its journal.
     """
+    database, journal = open_files(places, now_ms=now_ms)
+    try:
+        catch_up(database, journal)
+    except BaseException:
+        database.close()
+        journal.close()
+        raise
+    return database, journal
+
+
+def open_files(places: Places, *, now_ms: int) -> tuple[Database, Journal]:
+    """`open_live` before the votes are compared: enough for reading while the disk is full."""
     snapshot.sweep(places)
+    swap.finish(places)
     database = _open(places)
     try:
+        _refuse_copy(database)
         migrate(database, now_ms=now_ms)
-        journal = Journal(places.journal, _identity(database, places))
-        try:
-            _reconcile(database, journal)
-        except BaseException:
-            journal.close()
-            raise
+        return database, Journal(places.journal, _identity(database, places))
     except BaseException:
         database.close()
         raise
-    return database, journal
+
+
+def _refuse_copy(database: Database) -> None:
+    """A snapshot or a backup has no keys: rows added to it would not be checked."""
+    if check_version(database.writer, database.path) and "created_ms" in meta(database.writer):
+        raise UserError(
+            f"{database.path} is a snapshot or a backup, for reading with other tools. Give --db "
+            "the database itself, or make one of it: `python -m data.store restore` (a backup), "
+            f"`python -m data.store merge {database.path} --db new.duckdb`"
+        )
 
 
 def _open(places: Places) -> Database:
@@ -75,6 +107,11 @@ def _unreadable(places: Places, error: duckdb.Error) -> UserError:
         return UserError(
             f"{places.database} is open in a program that does not go through Store.open: {error} "
             f"Close it there, and open {places.snapshot.name} with such programs instead"
+        )
+    if "Permission denied" in str(error) or "Read-only file system" in str(error):
+        return NotWritableError(
+            f"{places.database} may be read here and not written: {error} To write to it, change "
+            "its mode, or run as the user who owns it"
         )
     return UserError(
         f"{places.database} cannot be opened: {error} If it is damaged, "
@@ -126,18 +163,23 @@ def _identity(database: Database, places: Places) -> str:
     return identity
 
 
-def _reconcile(database: Database, journal: Journal) -> None:
+def catch_up(database: Database, journal: Journal) -> None:
+    """Bring table and journal to the same votes.
+
+    Raises:
+        UserError: where they hold different votes, or the journal is damaged.
+    """
     total, newest, chain, _ = reading.newest_vote(database.writer)
     if total == newest == journal.seq and chain in ("", journal.chain):
         return
-    if total != newest:  # rows lost in the middle: compare all
-        _replay(database, entries_after(journal.path, 0))
+    if total != newest or not newest:  # rows lost in the middle, or all of them: compare all
+        _replay(database, journal, _from_the_start(journal))
     elif journal.seq > newest:
         entries = entries_after(journal.path, newest)
         before = chain or genesis(journal.database)
         if chained(before, entries[0].seq, entries[0].hash) != entries[0].chain:
             raise _disagree(database, journal)
-        _replay(database, entries)
+        _replay(database, journal, entries)
     elif journal.seq < newest:
         _rewrite_tail(database, journal)
     else:
@@ -151,13 +193,32 @@ def _disagree(database: Database, journal: Journal) -> UserError:
     )
 
 
-def _replay(database: Database, entries: list[Entry]) -> None:
+def _from_the_start(journal: Journal) -> Iterator[Entry]:
+    """Every entry, oldest first, one at a time: a long journal need not fit into memory."""
+    chain, number = genesis(journal.database), 0
+    with journal.path.open("rb") as file:
+        file.readline()
+        for line in file:
+            number += 1
+            try:
+                entry = parse(line)
+            except (ValueError, KeyError, TypeError) as error:
+                raise broken(journal.path, f"entry {number}", error) from error
+            if chained(chain, number, entry.hash) != entry.chain:
+                why = "it does not follow the one before"
+                raise broken(journal.path, f"entry {number}", why)
+            chain = entry.chain
+            yield entry
+
+
+def _replay(database: Database, journal: Journal, entries: Iterable[Entry]) -> None:
     stored = reading.stored_sequences(database.writer)
-    missing = [entry for entry in entries if entry.seq not in stored]
+    missing, count = (entry for entry in entries if entry.seq not in stored), 0
     with database.transaction() as cursor:
-        votes = [vote_of_payload(entry.payload) for entry in missing]
-        writing.insert_votes(cursor, votes, missing)
-    _log.warning("%d votes of the journal were missing in %s", len(missing), database.path)
+        while batch := list(itertools.islice(missing, _BATCH)):
+            writing.insert_entries(cursor, batch)
+            count += len(batch)
+    _log.warning("%d votes of %s were missing in %s", count, journal.path.name, database.path)
 
 
 def _rewrite_tail(database: Database, journal: Journal) -> None:

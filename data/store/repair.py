@@ -14,7 +14,8 @@ import duckdb
 
 from data.errors import UserError
 from data.store import journal as journals
-from data.store import reading, snapshot
+from data.store import reading, snapshot, swap
+from data.store.asking import ask_for_snapshot
 from data.store.database import open_read_only
 from data.store.journal import Entry, Journal, salted
 from data.store.lock import Lock, holder
@@ -37,6 +38,7 @@ def alone(places: Places) -> Iterator[None]:
             f"{places.database} is owned by process {holder(places).pid}; end it, then run this"
         )
     try:
+        swap.finish(places)
         yield
     finally:
         lock.release()
@@ -45,35 +47,63 @@ def alone(places: Places) -> Iterator[None]:
 def check(places: Places) -> list[str]:
     """What is wrong with the journal and the votes in the table, one sentence each; [] for nothing.
 
+    While somebody owns the database, the table is that of a snapshot which they publish now, and
+    later lines of the journal are left for the next time.
+
     Raises:
-        UserError: somebody owns the database, or there is none.
+        UserError: there is no database, or its owner does not answer.
     """
     if not places.database.exists() and not places.journal.exists():
         raise UserError(f"{places.database} does not exist; check --db")
-    with alone(places):
-        if not places.journal.exists():
-            return [f"{places.journal} is missing; the next start writes a new one"]
-        name = places.journal.name
-        found = [f"{name}, line {line}: {what}" for line, what in journals.damage(places.journal)]
-        return found + _table_damage(places)
-
-
-def _table_damage(places: Places) -> list[str]:
-    """Where the votes in the table are not those of the journal's intact lines."""
-    if not places.database.exists():
-        return [f"{places.database} is missing; `rebuild` makes it from the journal"]
+    lock = Lock.take(places)
+    if lock is None:
+        ask_for_snapshot(places)
+        return _damage(places, places.snapshot, beside_owner=True)
     try:
-        with contextlib.closing(open_read_only(places.database)) as cursor:
-            check_version(cursor, places.database)
+        swap.finish(places)
+        return _damage(places, places.database, beside_owner=False)
+    finally:
+        lock.release()
+
+
+def _damage(places: Places, file: Path, *, beside_owner: bool) -> list[str]:
+    """Damaged lines of the journal, and where the votes in `file` are not those of the others."""
+    if not places.journal.exists():
+        return [f"{places.journal} is missing; the next start writes a new one"]
+    if not file.exists():
+        lines = list(journals.damage(places.journal))
+        missing = f"{file} is missing; `rebuild` makes it from the journal"
+        return [*_lines(places, lines), missing]
+    try:
+        opened = snapshot.open_view(file) if beside_owner else open_read_only(file)
+        with contextlib.closing(opened) as cursor:
+            check_version(cursor, file)
             stored = {entry.seq: entry for entry in _entries_of_table(cursor)}
     except duckdb.Error as error:
-        return [f"{places.database} cannot be read: {error}"]
-    entries = {entry.seq: entry for entry in journals.intact(places.journal)}
-    return [
+        return [
+            *_lines(places, list(journals.damage(places.journal))),
+            f"{file} cannot be read: {error}",
+        ]
+    newest = max(stored, default=0) if beside_owner else None
+    lines = [
+        (line, what)
+        for line, what in journals.damage(places.journal)
+        if newest is None or line <= newest + 1  # the heading is line 1
+    ]
+    entries = {
+        entry.seq: entry
+        for entry in journals.intact(places.journal)
+        if newest is None or entry.seq <= newest
+    }
+    return _lines(places, lines) + [
         f"vote {seq}: " + _difference(entries.get(seq), stored.get(seq))
         for seq in sorted(entries.keys() | stored.keys())
         if entries.get(seq) != stored.get(seq)
     ]
+
+
+def _lines(places: Places, lines: list[tuple[int, str]]) -> list[str]:
+    return [f"{places.journal.name}, line {line}: {what}" for line, what in lines]
 
 
 def _difference(journalled: Entry | None, stored: Entry | None) -> str:
@@ -176,12 +206,18 @@ def _whole_journal(places: Places, new: Places) -> list[int]:
 
 def _swap(places: Places, new: Places, *, now_ms: int) -> Path:
     """Put the new files in place of the old ones; the folder where those are now."""
+    aside = put_aside(places, now_ms=now_ms)
+    new.journal.rename(places.journal)
+    new.database.rename(places.database)
+    sync_folder(places.database.parent)
+    return aside
+
+
+def put_aside(places: Places, *, now_ms: int) -> Path:
+    """Move the database's files into a new folder beside; that folder."""
     aside = places.beside(f".before-{now_ms}")
     aside.mkdir()
     for old in (places.database, places.wal, places.snapshot, places.journal):
         if old.exists():
             old.rename(aside / old.name)
-    new.journal.rename(places.journal)
-    new.database.rename(places.database)
-    sync_folder(places.database.parent)
     return aside

@@ -10,12 +10,13 @@ milliseconds.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import duckdb
 
 from data.errors import UserError
-from data.store.database import Database
+from data.store.database import Database, copy_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,9 @@ MIGRATIONS: tuple[Migration, ...] = (Migration(1, "the seven tables of the relay
 NEWEST = MIGRATIONS[-1].version
 
 
-def check_version(cursor: duckdb.DuckDBPyConnection, file: object) -> int:
+def check_version(
+    cursor: duckdb.DuckDBPyConnection, file: object, *, steps: Sequence[Migration] = MIGRATIONS
+) -> int:
     """The version of the open file; 0 for an empty one.
 
     Raises:
@@ -84,40 +87,52 @@ def check_version(cursor: duckdb.DuckDBPyConnection, file: object) -> int:
     ).fetchall()[0][0]
     if not tables:
         return 0
-    applied = cursor.execute("SELECT version, sha256 FROM schema_version").fetchall()
-    known = {step.version: step.checksum for step in MIGRATIONS}
-    newest = max((version for version, _ in applied), default=0)
-    if newest > NEWEST:
+    applied = cursor.execute("SELECT version, name, sha256 FROM schema_version").fetchall()
+    known = {step.version: step.checksum for step in steps}
+    newest = max((version for version, _, _ in applied), default=0)
+    if newest > steps[-1].version:
         raise UserError(
-            f"{file} has schema version {newest}; this program knows up to {NEWEST}. "
+            f"{file} has schema version {newest}; this program knows up to {steps[-1].version}. "
             "A newer program wrote it: update this one"
         )
-    for version, checksum in applied:
+    for version, name, checksum in applied:
         if known[version] != checksum:
             raise UserError(
-                f"{file}: step {version} of its schema is not the one that this program has. "
-                "It was written by a changed copy of the program: use that copy"
+                f"{file}: step {version} of its schema ({name!r}) is not the one that this program "
+                "has. It was written by a changed copy of the program: use that copy"
             )
     return newest
 
 
-def migrate(database: Database, *, now_ms: int) -> None:
-    """Bring the open file to the newest version: one transaction per step, then a checkpoint.
+def migrate(database: Database, *, now_ms: int, steps: Sequence[Migration] = MIGRATIONS) -> None:
+    """Bring the open file to the newest version: one transaction for all steps, then a checkpoint.
 
-    The checkpoint at once is deliberate: schema changes that wait in the write-ahead log are what
-    older DuckDB releases had replay bugs with.
+    A file with an older schema is first copied whole to `prefs.duckdb.version-<its version>`, for
+    the older program. If a step fails, nothing has changed. The checkpoint at once is deliberate:
+    schema changes that wait in the write-ahead log are what older DuckDB releases had replay bugs
+    with.
+
+    Args:
+        database: The file, opened by its owner.
+        now_ms: The present, UTC epoch milliseconds.
+        steps: Every version of the schema from 1, the newest last.
     """
-    version = check_version(database.writer, database.path)
-    for step in MIGRATIONS[version:]:
-        with database.transaction() as cursor:
-            cursor.execute(_VERSIONS)
+    version = check_version(database.writer, database.path, steps=steps)
+    if version == steps[-1].version:
+        return
+    if version:
+        copy_whole(
+            database.writer, database.path.with_name(f"{database.path.name}.version-{version}")
+        )
+    with database.transaction() as cursor:
+        cursor.execute(_VERSIONS)
+        for step in steps[version:]:
             cursor.execute(step.sql)
             cursor.execute(
                 "INSERT INTO schema_version VALUES (?, ?, ?, ?)",
                 [step.version, step.name, step.checksum, now_ms],
             )
-    if version < NEWEST:
-        database.writer.execute("CHECKPOINT")
+    database.writer.execute("CHECKPOINT")
 
 
 def meta(cursor: duckdb.DuckDBPyConnection) -> dict[str, str]:

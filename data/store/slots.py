@@ -5,7 +5,12 @@ none, but its annotator is not asked again), and kept by an open lease of somebo
 can be rebuilt: votes from the table, and leases are free again after a restart. A vote that comes
 after its lease has expired is kept; it over-covers the pair.
 
-No SQL and no clock here: the owner thread passes both in.
+Votes that stood when they were loaded lie in columns sorted by pair: about 20 bytes per vote,
+so that five millions take 100 MB. Pairs that were touched since are kept beside them, by id. A pair
+is found by the first 64 bits of its id; two of a million pairs share those with a chance of 3e-8,
+and then count as one here and nowhere else.
+
+No SQL, no clock and no lock here: the owner brings them.
 """
 
 from __future__ import annotations
@@ -14,6 +19,9 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+import numpy as np
+import polars as pl
 
 from data.records import Vote
 
@@ -33,29 +41,72 @@ class Standing(NamedTuple):
     """A vote that nothing revises."""
 
     annotator: str
-    vote: str
+    seq: int
     answers: bool
 
 
+class _Loaded:
+    """The standing votes of one moment, in columns sorted by pair."""
+
+    def __init__(self, standing: pl.DataFrame) -> None:
+        standing = standing.sort("key", maintain_order=True)
+        names = standing["annotator"].unique().sort()
+        self._names: list[str] = names.to_list()
+        self._keys = standing["key"].to_numpy()
+        self._who = standing["annotator"].cast(pl.Enum(names)).to_physical().to_numpy()
+        self._seq = standing["seq"].to_numpy()
+        self._answers = standing["answers"].to_numpy()
+
+    def about(self, pair: str) -> list[Standing]:
+        """The standing votes about `pair`, oldest first."""
+        key = np.uint64(int(pair[:16], 16))
+        first, last = np.searchsorted(self._keys, key), np.searchsorted(self._keys, key, "right")
+        return [
+            Standing(self._names[self._who[row]], int(self._seq[row]), bool(self._answers[row]))
+            for row in range(first, last)
+        ]
+
+
+NOTHING = pl.DataFrame(
+    schema={
+        "key": pl.UInt64,
+        "annotator": pl.String,
+        "seq": pl.Int64,
+        "answers": pl.Boolean,
+    }
+)
+"""The columns of `Slots.load`: `key` is a pair's first 64 bits, `seq` a vote's number."""
+
+
 class Slots:
-    """Standing votes per pair, and open leases. Not thread-safe: for the owner thread alone."""
+    """Standing votes per pair, and open leases. Not thread-safe: the owner locks."""
 
     def __init__(self) -> None:
-        self._standing: dict[str, list[Standing]] = {}
+        self._loaded = _Loaded(NOTHING)
+        self._touched: dict[str, list[Standing]] = {}
         self._leases: dict[str, Lease] = {}
 
-    def load(self, standing: Iterable[tuple[str, str, str, bool]]) -> None:
-        """Take (pair, annotator, vote id, is an answer) of every standing vote; keep the leases."""
-        self._standing = {}
-        for pair, annotator, vote, answers in standing:
-            self._standing.setdefault(pair, []).append(Standing(annotator, vote, answers))
+    def load(self, standing: pl.DataFrame) -> None:
+        """Take every standing vote, with the columns of `NOTHING`; keep the leases."""
+        self._loaded = _Loaded(standing)
+        self._touched = {}
 
-    def note(self, vote: Vote) -> None:
-        """A vote was stored: it fills or frees a slot, and ends its annotator's lease."""
-        others = [one for one in self._standing.get(vote.pair, []) if one.vote != vote.revises]
+    def _standing(self, pair: str) -> list[Standing]:
+        touched = self._touched.get(pair)
+        return self._loaded.about(pair) if touched is None else touched
+
+    def note(self, vote: Vote, seq: int, *, revised: int | None) -> None:
+        """A vote was stored: it fills or frees a slot, and ends its annotator's lease.
+
+        Args:
+            vote: The vote.
+            seq: Its number.
+            revised: The number of the vote that it revises.
+        """
+        others = [one for one in self._standing(vote.pair) if one.seq != revised]
         if vote.outcome != "undo":
-            others.append(Standing(vote.annotator, vote.id, vote.outcome != "skip"))
-        self._standing[vote.pair] = others
+            others.append(Standing(vote.annotator, seq, vote.outcome != "skip"))
+        self._touched[vote.pair] = others
         held = self._leases.get(vote.annotator)
         if held is not None and held.pair == vote.pair:
             del self._leases[vote.annotator]
@@ -82,7 +133,7 @@ class Slots:
         for lease in self._leases.values():
             kept[lease.pair] = kept.get(lease.pair, 0) + 1
         for pair in ranked:
-            standing = self._standing.get(pair, ())
+            standing = self._standing(pair)
             if any(one.annotator == annotator for one in standing):
                 continue
             filled = len({one.annotator for one in standing if one.answers})

@@ -20,6 +20,7 @@ import duckdb
 from data.records import KINDS
 from data.store.database import STORAGE_VERSION, Database, open_read_only
 from data.store.places import Places, sync_folder
+from data.store.reading import heads
 from data.store.schema import NEWEST, check_version, meta
 
 Marks = dict[str, int]
@@ -45,7 +46,7 @@ def publish(
     """
     if known is None or not places.snapshot.exists() or _inode(places.snapshot) != known.inode:
         known = _look_at(places.snapshot, meta(cursor)["database"])
-    if known is not None and known.marks == _marks(cursor):
+    if known is not None and known.marks == heads(cursor):
         return known
     draft = places.snapshot.with_name(f".{places.snapshot.name}.draft-{os.getpid()}")
     draft.unlink(missing_ok=True)
@@ -82,11 +83,6 @@ def _inode(file: Path) -> int:
     return file.stat().st_ino
 
 
-def _marks(cursor: duckdb.DuckDBPyConnection) -> Marks:
-    newest = [f"SELECT '{kind}', coalesce(max(seq), 0) FROM {kind}" for kind in KINDS]
-    return dict(cursor.execute(" UNION ALL ".join(newest)).fetchall())
-
-
 def _look_at(snapshot: Path, identity: str) -> Published | None:
     """The published snapshot; None where it is absent, or not one of this database."""
     if not snapshot.exists():
@@ -95,9 +91,14 @@ def _look_at(snapshot: Path, identity: str) -> Published | None:
         with contextlib.closing(open_view(snapshot)) as cursor:
             if check_version(cursor, snapshot) != NEWEST or meta(cursor)["database"] != identity:
                 return None
-            return Published(_marks(cursor), _inode(snapshot))
+            return Published(heads(cursor), _inode(snapshot))
     except duckdb.Error:  # cut short by a full disk, or written by somebody else: make a new one
         return None
+
+
+def copy(cursor: duckdb.DuckDBPyConnection, file: Path, *, now_ms: int) -> None:
+    """A snapshot of what the cursor sees, in a new file."""
+    _write(cursor, file, fresh=True, now_ms=now_ms)
 
 
 def _write(cursor: duckdb.DuckDBPyConnection, draft: Path, *, fresh: bool, now_ms: int) -> Marks:
@@ -105,7 +106,7 @@ def _write(cursor: duckdb.DuckDBPyConnection, draft: Path, *, fresh: bool, now_m
     with _attached(cursor, draft):
         cursor.execute("BEGIN")
         try:
-            marks = _marks(cursor)
+            marks = heads(cursor)
             for name in (*KINDS, "schema_version"):
                 if fresh:
                     cursor.execute(f"CREATE TABLE draft.{name} AS FROM {name}")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
@@ -17,17 +16,17 @@ import pyarrow as pa
 
 from data.errors import UserError
 from data.records import Candidate, Pair, Prompt, Record, Run, Score, Vote
-from data.store import reading, snapshot, wire
-from data.store.lock import Lock, holder
-from data.store.places import Places
-from data.store.rows import by_kind, known_kind, to_records, to_votes
+from data.store import elsewhere, labelling, reading, snapshot
+from data.store.asking import ask_for_snapshot, hand_over, own
+from data.store.lock import NotWritableError
+from data.store.places import Places, is_url
+from data.store.rows import by_kind, known_columns, known_kind, to_records, to_votes
 from data.store.schema import check_version
 
 if TYPE_CHECKING:
     from data.store.owner import Clock, Owner
+    from data.store.postgres import PostgresStore
 
-PATIENCE_S = 30.0
-"""How long to wait for a command that owns the database for a moment."""
 _Result = TypeVar("_Result")
 
 
@@ -58,6 +57,10 @@ class Store:
         Raises:
             UserError: not a database, written by a newer program, or its owner does not answer.
         """
+        if is_url(path):
+            from data.store import postgres
+
+            return postgres.open_view(os.fspath(path), create=create)
         store = cls(Places.of(path))
         if create or store._exists():
             store._refresh()
@@ -68,14 +71,17 @@ class Store:
         """Own the database until closed: for the one app. Created where it is absent.
 
         Args:
-            path: The database file.
+            path: The database file, or the URL of a PostgreSQL database, which any number of
+                replicas may own at once.
             clock: The present in UTC epoch milliseconds; the system's by default.
 
         Raises:
             UserError: another process owns it (the message names its PID), or it is damaged.
         """
-        from data.store.owner import own
+        if is_url(path):
+            from data.store import replica
 
+            return replica.own(os.fspath(path), clock=clock)
         return own(Places.of(path), clock=clock)
 
     @property
@@ -88,12 +94,11 @@ class Store:
 
     def _refresh(self) -> None:
         """Look at the present through a snapshot of it."""
-        with_owner(
-            self._places,
-            ask=lambda socket: wire.ask(socket, {"ask": "snapshot"}),
-            act=lambda owner: owner.publish_snapshot(),
-        )
-        view = snapshot.open_view(self._places.snapshot)
+        try:
+            ask_for_snapshot(self._places)
+            view = snapshot.open_view(self._places.snapshot)
+        except NotWritableError:
+            view = elsewhere.open_view(self._places)
         check_version(view, self._places.snapshot)
         self._view, before, self._behind = view, self._view, False
         if before is not None:
@@ -126,19 +131,31 @@ class Store:
         tables = by_kind(records)
         if not tables:
             return 0
-        new = _hand_over(self._places, tables)
+        new = hand_over(self._places, tables)
         self._behind = True
         return new
 
-    def frame(self, kind: str) -> pl.DataFrame:
+    def _look(self, question: Callable[[duckdb.DuckDBPyConnection], _Result]) -> _Result:
+        with self._reading() as cursor:
+            return question(cursor)
+
+    def frame(self, kind: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Records of one kind as a Polars frame, one column per field, in insertion order.
 
         Kinds: prompts candidates scores pairs votes runs. Mappings are JSON text; `prompts` and
         `pairs` have their identity in a first column `id`. Of scores and runs only the newest of
         each identity; votes all of them, in the order of their sequence numbers.
+
+        Args:
+            kind: One of the kinds.
+            columns: Only these, in this order; all by default. A few narrow columns of a large
+                database take a tenth of the time and memory of all of them.
+
+        Raises:
+            UserError: an unknown kind or column.
         """
-        with self._reading() as cursor:
-            return reading.frame(cursor, known_kind(kind))
+        wanted = known_columns(known_kind(kind), columns)
+        return self._look(lambda cursor: reading.frame(cursor, kind, wanted))
 
     @overload
     def all(self, kind: Literal["prompts"]) -> list[Prompt]: ...
@@ -165,8 +182,7 @@ class Store:
         """
         if known_kind(kind) == "scores":
             raise UserError("Scores are not looked up one by one; use frame('scores')")
-        with self._reading() as cursor:
-            return reading.get(cursor, kind, identity)
+        return self._look(lambda cursor: reading.get(cursor, kind, identity))
 
     def pair(self, identity: str) -> Pair | None:
         """The pair with that id, or None."""
@@ -174,31 +190,49 @@ class Store:
 
     def votes_of(self, annotator: str) -> list[Vote]:
         """All votes of one annotator, revised ones and undos too, oldest first."""
-        with self._reading() as cursor:
-            found = reading.frame_where(cursor, "votes", "annotator", annotator)
-        return to_votes(found)
+        return to_votes(
+            self._look(lambda cursor: reading.frame_where(cursor, "votes", "annotator", annotator))
+        )
 
     def votes_on(self, pair: str) -> list[Vote]:
         """All votes about one pair, revised ones and undos too, oldest first."""
-        with self._reading() as cursor:
-            found = reading.frame_where(cursor, "votes", "pair", pair)
-        return to_votes(found)
+        return to_votes(
+            self._look(lambda cursor: reading.frame_where(cursor, "votes", "pair", pair))
+        )
+
+    def votes_after(self, sequence: int) -> list[Vote]:
+        """The votes with a higher sequence number, in order: what others have cast since."""
+        return to_votes(self._look(lambda cursor: reading.votes_after(cursor, sequence)))
+
+    def heads(self) -> dict[str, int]:
+        """The newest row's number per kind; quick. Where it is the same, nothing was added."""
+        return self._look(reading.heads)
+
+    def labels(self, source: str) -> pl.DataFrame:
+        """Labels of all pairs by a rule of `data.labels`, "auto" (as stored) or "human".
+
+        Columns pair, prompt, chosen, rejected, probability, in the order of the pairs.
+        """
+        return self._look(lambda cursor: labelling.labels(cursor, source))
+
+    def left_out(self, source: str) -> dict[str, int]:
+        """How many pairs `labels` leaves out, by reason."""
+        return self._look(lambda cursor: labelling.left_out(cursor, source))
 
     def count(self, kind: str) -> int:
         """How many records of that kind `frame` would give."""
-        with self._reading() as cursor:
-            return reading.count(cursor, known_kind(kind))
+        known_kind(kind)
+        return self._look(lambda cursor: reading.count(cursor, kind))
 
     @property
     def sequence(self) -> int:
         """Sequence number of the newest vote in view; 0 where there is none."""
-        with self._reading() as cursor:
-            return reading.sequence(cursor)
+        return self._look(reading.sequence)
 
     def digest(self, kind: str = "votes") -> str:
         """SHA-256 of the records of that kind in view, whatever order they came in."""
-        with self._reading() as cursor:
-            return reading.digest(cursor, known_kind(kind))
+        known_kind(kind)
+        return self._look(lambda cursor: reading.digest(cursor, kind))
 
     def close(self) -> None:
         """Let go of the view. Closing twice is no error."""
@@ -222,41 +256,14 @@ class Store:
 
 def add(path: str | os.PathLike[str], records: Iterable[Record]) -> int:
     """`Store.add` without looking at the database first: for a command that only writes."""
-    tables = by_kind(records)
-    return _hand_over(Places.of(path), tables) if tables else 0
+    return add_tables(path, by_kind(records))
 
 
-def _hand_over(places: Places, tables: dict[str, pa.Table]) -> int:
-    def ask(socket: str) -> int:
-        lengths, body = wire.pack(tables)
-        return wire.ask(socket, {"ask": "add", "tables": lengths}, body)["new"]
-
-    return with_owner(places, ask=ask, act=lambda owner: owner.add_tables(tables))
-
-
-def with_owner(
-    places: Places, *, ask: Callable[[str], _Result], act: Callable[[Owner], _Result]
-) -> _Result:
-    """`ask` the owner through its socket, or own the database for the moment and `act`.
-
-    If the owner dies before it has answered, the next round owns the database and does it itself;
-    everything that is asked for may be done twice without harm.
-    """
-    from data.store.owner import Owner
-
-    give_up = time.monotonic() + PATIENCE_S
-    while True:
-        lock = Lock.take(places)
-        if lock is not None:
-            with Owner(places, lock) as owner:
-                return act(owner)
-        there = holder(places)
-        if there.socket:
-            with contextlib.suppress(OSError):  # it has just ended, or is just beginning
-                return ask(there.socket)
-        if time.monotonic() > give_up:
-            raise UserError(
-                f"{places.database} is held by process {there.pid}, which has not answered for "
-                f"{PATIENCE_S:.0f} s. Wait for it to finish, or end it; nothing is lost by that"
-            )
-        time.sleep(0.02)
+def add_tables(path: str | os.PathLike[str], tables: dict[str, pa.Table]) -> int:
+    """`add` for records that are Arrow tables already (see `data.store.rows`)."""
+    if not tables:
+        return 0
+    if is_url(path):
+        with Store.open(path, create=True) as store:
+            return cast("PostgresStore", store).add_tables(tables)
+    return hand_over(Places.of(path), tables)

@@ -50,9 +50,9 @@ def store_new(
     new: dict[str, Vote] = {}
     for vote in votes:
         if vote.id in known:
-            _same_vote(vote, *known[vote.id][:2])
+            same_vote(vote, *known[vote.id][:2])
         elif vote.id in new:
-            _same_vote(vote, new[vote.id].pair, new[vote.id].annotator)
+            same_vote(vote, new[vote.id].pair, new[vote.id].annotator)
         else:
             new[vote.id] = vote if vote.time_ms else replace(vote, time_ms=now_ms)
     stamped = list(new.values())
@@ -84,7 +84,8 @@ def receipts(
     return made
 
 
-def _same_vote(vote: Vote, pair: str, annotator: str) -> None:
+def same_vote(vote: Vote, pair: str, annotator: str) -> None:
+    """Refuse an id that is taken by a vote about another pair or by another annotator."""
     if (vote.pair, vote.annotator) != (pair, annotator):
         raise UserError(
             f"Vote id {vote.id!r} is taken by another vote (pair {pair}, annotator {annotator!r}); "
@@ -97,13 +98,14 @@ def _check(cursor: duckdb.DuckDBPyConnection, votes: Sequence[Vote]) -> None:
     wanted = [vote.revises for vote in votes if vote.revises is not None]
     earlier = reading.rows_by_id(cursor, "votes", wanted, ("pair", "annotator"))
     for vote in votes:
-        _fits_pair(vote, pairs.get(vote.pair))
+        fits_pair(vote, pairs.get(vote.pair))
         if vote.revises is not None:
-            _fits_revised(vote, earlier.get(vote.revises))
+            fits_revised(vote, earlier.get(vote.revises))
         earlier[vote.id] = (vote.pair, vote.annotator)
 
 
-def _fits_pair(vote: Vote, clips: tuple[Any, ...] | None) -> None:
+def fits_pair(vote: Vote, clips: tuple[Any, ...] | None) -> None:
+    """Refuse an unknown pair (`clips` is None) and other clips than the pair's."""
     if clips is None:
         raise UserError(
             f"Vote {vote.id} is about pair {vote.pair!r}, which the database does not hold; "
@@ -116,7 +118,8 @@ def _fits_pair(vote: Vote, clips: tuple[Any, ...] | None) -> None:
         )
 
 
-def _fits_revised(vote: Vote, earlier: tuple[Any, ...] | None) -> None:
+def fits_revised(vote: Vote, earlier: tuple[Any, ...] | None) -> None:
+    """Refuse to revise an unknown vote, or one by somebody else or about another pair."""
     if earlier is None:
         raise UserError(
             f"Vote {vote.id} revises {vote.revises!r}, which the database does not hold"

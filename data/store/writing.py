@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 import duckdb
 import pyarrow as pa
 
-from data.records import Vote
+from data.records import KINDS, Vote
+from data.store.database import transaction
 from data.store.journal import Entry
 from data.store.reading import quoted
-from data.store.rows import IDENTITY, REPLACING, SCHEMAS, to_table, vote_row
+from data.store.rows import IDENTITY, REPLACING, SCHEMAS, payloads_table, to_table, vote_row
 
+_VOTE_COLUMNS = [*SCHEMAS["votes"].names, "seq", "salt", "chain"]
 _FEW = 32
-"""Up to so many rows, plain statements are faster than registering an Arrow table."""
+"""Up to so many rows, a plain statement is faster than registering an Arrow table."""
+
+
+def insert_beside(cursor: duckdb.DuckDBPyConnection, tables: dict[str, pa.Table]) -> int:
+    """`insert_others` in a transaction of its own, on a cursor beside the one that takes votes."""
+    with transaction(cursor):
+        return insert_others(cursor, tables)
+
+
+def insert_others(cursor: duckdb.DuckDBPyConnection, tables: dict[str, pa.Table]) -> int:
+    """Every kind but the votes, in the order of `KINDS`; how many were new."""
+    others = [kind for kind in KINDS if kind in tables and kind != "votes"]
+    return sum(insert_new(cursor, kind, tables[kind]) for kind in others)
 
 
 def insert_new(cursor: duckdb.DuckDBPyConnection, kind: str, table: pa.Table) -> int:
@@ -60,20 +77,32 @@ def _differs(kind: str) -> str:
 
 
 def insert_votes(
-    cursor: duckdb.DuckDBPyConnection, votes: list[Vote], entries: list[Entry]
+    cursor: duckdb.DuckDBPyConnection, votes: Sequence[Vote], entries: Sequence[Entry]
 ) -> None:
     """Append journalled votes with their place in the journal."""
-    columns = quoted([*SCHEMAS["votes"].names, "seq", "salt", "chain"])
-    if len(votes) <= _FEW:
-        marks = ", ".join("?" * (len(SCHEMAS["votes"]) + 3))
-        statement = f"INSERT INTO votes ({columns}) VALUES ({marks})"
-        for vote, entry in zip(votes, entries, strict=True):
-            cursor.execute(statement, [*vote_row(vote), entry.seq, entry.salt, entry.chain])
+    if len(votes) > _FEW:
+        _append(cursor, to_table("votes", votes), entries)
         return
-    table = to_table("votes", votes)
+    rows = [
+        [*vote_row(vote), entry.seq, entry.salt, entry.chain]
+        for vote, entry in zip(votes, entries, strict=True)
+    ]
+    marks = f"({', '.join('?' * len(_VOTE_COLUMNS))})"
+    values = ", ".join([marks] * len(rows))
+    statement = f"INSERT INTO votes ({quoted(_VOTE_COLUMNS)}) VALUES {values}"
+    cursor.execute(statement, list(itertools.chain.from_iterable(rows)))
+
+
+def insert_entries(cursor: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> None:
+    """`insert_votes` of many from the journal's lines alone."""
+    _append(cursor, payloads_table([entry.payload for entry in entries]), entries)
+
+
+def _append(cursor: duckdb.DuckDBPyConnection, table: pa.Table, entries: Sequence[Entry]) -> None:
     table = table.append_column("seq", pa.array([entry.seq for entry in entries], pa.int64()))
     table = table.append_column("salt", pa.array([entry.salt for entry in entries], pa.string()))
     table = table.append_column("chain", pa.array([entry.chain for entry in entries], pa.string()))
+    columns = quoted(_VOTE_COLUMNS)
     cursor.register("arrived", table)
     cursor.execute(f"INSERT INTO votes ({columns}) SELECT {columns} FROM arrived ORDER BY seq")
     cursor.unregister("arrived")

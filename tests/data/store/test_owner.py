@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,9 +19,11 @@ from data.store import Owner, Store, writing
 from data.store.journal import Journal
 from data.votes import live_votes
 
+from .engines import both
 from .material import PAIRS, candidate, vote
 
 
+@both
 def test_a_vote_is_stored_with_the_owners_time(path: Path) -> None:
     with Store.own(path, clock=lambda: 1_700_000_000_000) as owner:
         cast = vote()
@@ -38,6 +41,7 @@ def test_the_clock_never_steps_back(path: Path) -> None:
     assert stamped == [90, 90, 110]
 
 
+@both
 def test_a_retry_counts_once(owner: Owner) -> None:
     cast = vote()
     first, again = owner.vote(cast), owner.vote(cast)
@@ -45,6 +49,7 @@ def test_a_retry_counts_once(owner: Owner) -> None:
     assert (first.sequence, first.time_ms) == (again.sequence, again.time_ms)
 
 
+@both
 def test_eight_clicks_at_once_store_one_vote(owner: Owner) -> None:
     cast, start = vote(), threading.Barrier(8)
 
@@ -58,6 +63,7 @@ def test_eight_clicks_at_once_store_one_vote(owner: Owner) -> None:
     assert owner.count("votes") == 1
 
 
+@both
 def test_a_second_vote_without_revises_is_kept_and_the_newest_stands(owner: Owner) -> None:
     first, second = vote(time_ms=10), vote(time_ms=11, outcome="tie", preferred=None)
     assert owner.vote(first).status == owner.vote(second).status == "stored"
@@ -65,6 +71,7 @@ def test_a_second_vote_without_revises_is_kept_and_the_newest_stands(owner: Owne
     assert [one.id for one in live_votes(owner.all("votes"))] == [second.id]
 
 
+@both
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -81,15 +88,21 @@ def test_a_vote_that_does_not_fit_is_refused(
     owner: Owner, wrong: Callable[[], Any], message: str
 ) -> None:
     owner.vote(vote(id="first"))
-    before = owner.path.with_name("prefs.duckdb.journal").read_bytes()
+    before = _journal(owner)
     with pytest.raises(UserError, match=message):
         owner.vote(wrong())
     with pytest.raises(UserError, match=message):
         owner.add([vote(PAIRS[3]), wrong()])
     assert [one.id for one in owner.all("votes")] == ["first"]
-    assert owner.path.with_name("prefs.duckdb.journal").read_bytes() == before
+    assert _journal(owner) == before
 
 
+def _journal(owner: Owner) -> bytes:
+    file = owner.path.with_name("prefs.duckdb.journal")  # PostgreSQL has none
+    return file.read_bytes() if file.exists() else b""
+
+
+@both
 def test_votes_in_bulk_may_revise_each_other(owner: Owner) -> None:
     votes = [vote(PAIRS[n % 15], f"a{n // 15}", id=f"v{n}", time_ms=n + 1) for n in range(150)] + [
         vote(
@@ -112,6 +125,7 @@ def test_an_error_in_the_transaction_reaches_the_caller(
     cast = vote()
     with monkeypatch.context() as patch:
         patch.setattr(writing, "insert_votes", fail)
+        patch.setattr(writing, "insert_entries", fail)  # replaying does not help either
         with pytest.raises(duckdb.Error, match="no_such_column"):
             owner.vote(cast)
     # It was in the journal already: the next start puts it into the table, and a retry says so.
@@ -156,6 +170,7 @@ def test_a_full_disk_refuses_the_vote_and_leaves_the_journal_whole(
     assert owner.vote(vote(PAIRS[1])).sequence == 2
 
 
+@both
 def test_records_are_all_added_or_none(owner: Owner) -> None:
     with pytest.raises(UserError):
         owner.add([candidate(77), vote(revises="nothing")])
@@ -167,6 +182,7 @@ def test_a_second_owner_is_refused_with_the_pid(owner: Owner) -> None:
         Store.own(owner.path)
 
 
+@both
 def test_a_closed_owner_says_so_and_frees_the_file(path: Path) -> None:
     owner = Store.own(path)
     owner.close()
@@ -195,3 +211,60 @@ def test_readers_do_not_wait_for_the_writer(owner: Owner, monkeypatch: pytest.Mo
     leave.set()
     voting.join()
     assert owner.sequence == 1
+
+
+def test_votes_that_wait_share_one_sync_and_one_transaction(
+    owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One vote is being written; ten more arrive; they are written together, each answered."""
+    entered, leave, real, groups = threading.Event(), threading.Event(), Journal.extend, []
+
+    def slow(journal: Journal, payloads: list[str], **named: Any) -> Any:
+        groups.append(len(payloads))
+        entered.set()
+        leave.wait(10)
+        return real(journal, payloads, **named)
+
+    monkeypatch.setattr(Journal, "extend", slow)
+    votes = [vote(PAIRS[n], f"a{n}", id=f"v{n}") for n in range(11)]
+    with ThreadPoolExecutor(11) as pool:
+        first = pool.submit(owner.vote, votes[0])
+        entered.wait(10)
+        rest = [pool.submit(owner.vote, one) for one in votes[1:]]
+        while owner._turns._queue.qsize() < 10:
+            time.sleep(0.001)
+        leave.set()
+        receipts = [first.result(), *(one.result() for one in rest)]
+    assert groups == [1, 10]
+    assert {receipt.status for receipt in receipts} == {"stored"}
+    assert sorted(receipt.sequence for receipt in receipts) == list(range(1, 12))
+
+
+def test_a_vote_that_is_refused_spoils_no_other_of_its_group(
+    owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, leave, real = threading.Event(), threading.Event(), Journal.extend
+
+    def slow(*arguments: Any, **named: Any) -> Any:
+        entered.set()
+        leave.wait(10)
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(Journal, "extend", slow)
+    good = vote(PAIRS[1], id="good")
+    with ThreadPoolExecutor(5) as pool:
+        first = pool.submit(owner.vote, vote(id="first"))
+        entered.wait(10)
+        wrong = pool.submit(owner.vote, vote(id="wrong", revises="nothing"))
+        twice = [pool.submit(owner.vote, good) for _ in range(2)]
+        foreign = pool.submit(owner.vote, vote(annotator="eve", id="good"))
+        while owner._turns._queue.qsize() < 4:
+            time.sleep(0.001)
+        leave.set()
+        assert first.result().status == "stored"
+        assert sorted(one.result().status for one in twice) == ["duplicate", "stored"]
+        with pytest.raises(UserError, match="does not hold"):
+            wrong.result()
+        with pytest.raises(UserError, match="taken by another vote"):
+            foreign.result()
+    assert sorted(one.id for one in owner.all("votes")) == ["first", "good"]

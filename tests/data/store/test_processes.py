@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from data.records import Score
 from data.store import Store, add
 from data.store.__main__ import main as look_after
 from data.store.places import Places
+from data.store.repair import check
 
 from .material import CANDIDATES, PAIRS, SCORES, sha, vote
 
@@ -68,41 +68,49 @@ def own_and_vote(spawn: Spawn, path: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_killed_owners_lose_nothing_and_double_nothing(path: Path, spawn: Spawn) -> None:
-    """Twelve owners are killed at random moments; the client resends what was not acknowledged."""
-    draw = random.Random(7)
-    acknowledged: set[int] = set()
-    number = 0
-    for _ in range(12):
-        owner = own_and_vote(spawn, path)
-        votes_before_the_kill = draw.randint(1, 5)
-        killer = threading.Timer(draw.uniform(0, 0.03), owner.kill)
-        with contextlib.suppress(BrokenPipeError):
-            while True:
-                send(owner, str(number))
-                answer = line_of(owner).split()
-                if len(answer) != 3:
-                    break
-                assert answer[1] == str(number)
-                acknowledged.add(number)
-                number += 1
-                votes_before_the_kill -= 1
-                if votes_before_the_kill == 0:
-                    killer.start()
-        killer.join()
-        owner.wait(30)
-    assert number >= 12
-    with Store.open(path) as store:
-        stored = store.frame("votes")["id"].to_list()
-        scores = store.all("scores")
-    assert len(stored) == len(set(stored))
-    assert (
-        {f"v{one}" for one in acknowledged} <= set(stored) <= {f"v{n}" for n in range(number + 1)}
+def test_thirty_kills_lose_nothing_and_double_nothing(tmp_path: Path, root: Path) -> None:
+    """Owners and clients die at random moments; what that must not do: `benchmarks.durability`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.durability", "--kills", "30", "--db", tmp_path / "p.db"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
-    assert len({score.value for score in scores}) == 1, "a batch of scores was torn apart"
+    assert done.returncode == 0, done.stdout + done.stderr
+    tally = json.loads(done.stdout.splitlines()[-2])
+    assert tally["kills"] == 30
+    assert tally["acknowledged"] >= 10
+
+
+def test_clients_that_wait_survive_the_death_of_the_owner(path: Path, spawn: Spawn) -> None:
+    """Eight wait for an answer when it dies; one of them owns the database next, the others ask."""
+    dying = own_and_vote(spawn, path)
+    os.kill(dying.pid, signal.SIGSTOP)  # it holds the lock, and does not answer
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(add, path, [vote(PAIRS[n], f"a{n}", id=f"w{n}")]) for n in range(8)]
+        time.sleep(0.3)
+        assert not any(one.done() for one in waiting)
+        dying.kill()
+        assert [one.result(timeout=60) for one in waiting] == [1] * 8
+    with Store.open(path) as store:
+        assert sorted(store.frame("votes")["id"]) == [f"w{n}" for n in range(8)]
+
+
+def test_a_check_beside_a_voting_app(path: Path, spawn: Spawn) -> None:
+    app = own_and_vote(spawn, path)
+    for number in range(5):
+        send(app, str(number))
+        assert line_of(app) == f"ack {number} stored"
     assert look_after(["check", "--db", str(path)]) == 0
-    leftovers = [file.name for file in path.parent.iterdir() if ".view-" in file.name]
-    assert leftovers == []
+    journal = path.with_name("prefs.duckdb.journal")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    lines[3] = lines[3].replace(b"3.25", b"9.25")
+    journal.write_bytes(b"".join(lines))
+    found = check(Places.of(path))
+    assert "prefs.duckdb.journal, line 4: no intact entry" in found[0]
+    assert found[1:] == ["vote 3: in the table, without an intact line in the journal"]
 
 
 def test_readers_and_a_trainer_beside_a_voting_app(path: Path, spawn: Spawn) -> None:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from data.store import Lease, Owner, reading
 from data.store.slots import Slots
 
+from .engines import both
 from .material import PAIRS, vote
 
 FIRST, SECOND = PAIRS[0], PAIRS[1]
@@ -23,6 +24,7 @@ def pair_of(lease: Lease | None) -> str | None:
     return None if lease is None else lease.pair
 
 
+@both
 def test_twelve_race_for_the_last_slot(owner: Owner) -> None:
     start = threading.Barrier(12)
 
@@ -35,6 +37,7 @@ def test_twelve_race_for_the_last_slot(owner: Owner) -> None:
     assert sum(lease is not None for lease in leases) == 1
 
 
+@both
 def test_an_open_lease_comes_back_prolonged(owner: Owner) -> None:
     first, again = claim(owner, "ann", now=0), claim(owner, "ann", now=5_000)
     assert first is not None
@@ -43,6 +46,7 @@ def test_an_open_lease_comes_back_prolonged(owner: Owner) -> None:
     assert again.expires_ms == 65_000
 
 
+@both
 def test_a_lease_expires_and_can_be_released(owner: Owner) -> None:
     held = claim(owner, "ann", now=0)
     assert pair_of(claim(owner, "bob", now=59_999)) == SECOND.id
@@ -55,6 +59,7 @@ def test_a_lease_expires_and_can_be_released(owner: Owner) -> None:
     assert pair_of(claim(owner, "dee", now=60_000)) == SECOND.id
 
 
+@both
 def test_a_vote_fills_the_slot_and_ends_the_lease(owner: Owner) -> None:
     claim(owner, "ann")
     owner.vote(vote(FIRST, "ann"))
@@ -64,12 +69,14 @@ def test_a_vote_fills_the_slot_and_ends_the_lease(owner: Owner) -> None:
     assert pair_of(claim(owner, "bob", redundancy=2)) == FIRST.id
 
 
+@both
 def test_a_skip_fills_no_slot_but_is_not_asked_again(owner: Owner) -> None:
     owner.vote(vote(FIRST, "ann", outcome="skip", preferred=None))
     assert pair_of(claim(owner, "ann")) == SECOND.id
     assert pair_of(claim(owner, "bob")) == FIRST.id
 
 
+@both
 def test_an_undo_frees_the_slot(owner: Owner) -> None:
     cast = vote(FIRST, "ann")
     owner.vote(cast)
@@ -78,6 +85,7 @@ def test_an_undo_frees_the_slot(owner: Owner) -> None:
     assert pair_of(claim(owner, "cy")) == FIRST.id
 
 
+@both
 def test_a_changed_mind_fills_one_slot(owner: Owner) -> None:
     cast = vote(FIRST, "ann")
     owner.vote(cast)
@@ -98,6 +106,7 @@ def test_standing_votes_are_known_after_a_restart(owner: Owner) -> None:
     assert pair_of(claim(owner, "bob")) == SECOND.id
 
 
+@both
 def test_no_more_of_the_ranking_is_read_than_needed(owner: Owner) -> None:
     def ranked() -> Iterator[str]:
         yield FIRST.id
@@ -106,6 +115,7 @@ def test_no_more_of_the_ranking_is_read_than_needed(owner: Owner) -> None:
     assert pair_of(owner.claim("ann", ranked(), redundancy=1, seconds=1)) == FIRST.id
 
 
+@both
 def test_a_restart_keeps_no_lease_and_over_covering_is_allowed(owner: Owner) -> None:
     claim(owner, "ann", now=0)
     owner.vote(vote(FIRST, "bob"))  # no lease, and the slot was kept for ann: still stored

@@ -1,0 +1,105 @@
+"""Everything as Parquet, for other tools: `python -m data.export --db prefs.duckdb --out FOLDER`.
+
+The folder gets one file per kind of record (`votes.parquet`, ...) and `manifest.json`, which says
+which database it was, at which vote, and for every file its rows, its SHA-256 and its columns.
+docs/data.md explains every column. All files show one moment, also while the app votes on. The
+folder is complete under its name or not there at all.
+
+Left out on purpose: clips (their paths and hashes are in `candidates.parquet`), and the rows of
+scores and runs that a newer one has replaced. The votes name their annotators as the database does:
+erase or rename them before you give an export away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data import provenance
+from data.console import say, table
+from data.errors import UserError, user_errors
+from data.records import KINDS
+from data.store import Store
+from data.store.parquet import COLUMNS, origin, write_parquet
+from data.store.places import spoken
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What to write where."""
+
+    db: str = "prefs.duckdb"
+    out: Path
+
+
+def run(config: Config) -> dict[str, Any]:
+    """Write the folder; its manifest.
+
+    Raises:
+        UserError: there is no database, the folder has something in it, or cannot be written.
+    """
+    if "://" in config.db:
+        raise UserError(
+            f"--db is {spoken(config.db)!r}; export reads a file. Fetch it first: "
+            f"python -m data.pull --from {spoken(config.db)} --db prefs.duckdb"
+        )
+    out = config.out.expanduser().resolve()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"--out {out} exists and is not empty; give a new folder")
+    draft = out.with_name(f".{out.name}.partial-{os.getpid()}")
+    try:
+        draft.mkdir(parents=True)
+        with Store.open(config.db) as store:
+            manifest = _manifest(store, draft)
+        (draft / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+        draft.replace(out)
+    except OSError as error:
+        raise UserError(
+            f"The export to {out} failed ({error.strerror}); nothing is left of it. Make room "
+            "there, or give another --out"
+        ) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return manifest
+
+
+def _manifest(store: Store, folder: Path) -> dict[str, Any]:
+    files = {}
+    for kind in KINDS:
+        file = folder / f"{kind}.parquet"
+        rows = write_parquet(store, kind, file)
+        with file.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        files[file.name] = {"rows": rows, "sha256": digest, "columns": list(COLUMNS[kind])}
+    return {"export": FORMAT, "made_ms": provenance.now_ms(), **origin(store), "files": files}
+
+
+@user_errors
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m data.export",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--db", default=Config.db, help="the database file (default: %(default)s)")
+    parser.add_argument("--out", type=Path, required=True, help="the folder to write; new or empty")
+    config = Config(**vars(parser.parse_args(argv)))
+    manifest = run(config)
+    rows = [(name, file["rows"], file["sha256"][:16]) for name, file in manifest["files"].items()]
+    say(table(("file", "rows", "sha256"), rows))
+    say(f"{config.out}: everything up to vote {manifest['sequence']}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,112 @@
+"""Taking votes into PostgreSQL: check, number, chain, insert, all in the caller's transaction.
+
+The rules are those of `data.store.voting`. The journal's chain is kept here too, in the columns
+`salt` and `chain`: the row of `heads` for votes is locked from the numbering to the commit, so that
+the votes of all replicas form one chain without a gap. That makes commits of votes take turns (one
+log flush each), which bounds the whole cluster to about 1 / (flush + three round trips) per second.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+from data.records import Vote
+from data.store.journal import Entry
+from data.store.postgres_link import Cursor, run
+from data.store.postgres_sql import rows_by_id
+from data.store.reading import quoted
+from data.store.rows import SCHEMAS, vote_payload, vote_row
+from data.store.voting import Receipt, fits_pair, fits_revised, same_vote
+
+_STORED = ("pair", "annotator", "seq", "time_ms")
+
+
+def store_new(cursor: Cursor, votes: Sequence[Vote], *, now_ms: int, mine: set[str]) -> None:
+    """Insert the votes whose id is unknown; their ids are added to `mine`.
+
+    Raises:
+        UserError: if one of them does not fit the database; then none is stored.
+    """
+    new = _unknown(cursor, votes)
+    if not new:
+        return
+    _check(cursor, new)
+    statement = "SELECT newest, \"chain\", time_ms FROM heads WHERE kind = 'votes' FOR UPDATE"
+    seq, chain, before = run(cursor, statement).fetchall()[0]
+    new = _unknown(cursor, new)  # another replica may have stored one of them while we waited
+    now = max(now_ms, before)  # a clock that steps back does not turn the order of votes round
+    rows: list[list[object]] = []
+    for vote in new:
+        stamped = vote if vote.time_ms else replace(vote, time_ms=now)
+        entry = Entry.after(seq, chain, vote_payload(stamped), salt=secrets.token_hex(16))
+        seq, chain = entry.seq, entry.chain
+        rows.append([*vote_row(stamped), entry.seq, entry.salt, entry.chain])
+    _insert(cursor, rows)
+    run(
+        cursor,
+        "UPDATE heads SET newest = %s, \"chain\" = %s, time_ms = %s WHERE kind = 'votes'",
+        [seq, chain, now],
+    )
+    mine.update(vote.id for vote in new)
+    _end_leases(cursor, new)
+
+
+def _unknown(cursor: Cursor, votes: Sequence[Vote]) -> list[Vote]:
+    """The votes to store, the first of each id; refuses an id that another vote has."""
+    known = rows_by_id(cursor, "votes", [vote.id for vote in votes], _STORED)
+    new: dict[str, Vote] = {}
+    for vote in votes:
+        if vote.id in known:
+            same_vote(vote, *known[vote.id][:2])
+        elif vote.id in new:
+            same_vote(vote, new[vote.id].pair, new[vote.id].annotator)
+        else:
+            new[vote.id] = vote
+    return list(new.values())
+
+
+def _check(cursor: Cursor, votes: Sequence[Vote]) -> None:
+    pairs = rows_by_id(cursor, "pairs", [vote.pair for vote in votes], ("a", "b"))
+    wanted = [vote.revises for vote in votes if vote.revises is not None]
+    earlier = rows_by_id(cursor, "votes", wanted, ("pair", "annotator"))
+    for vote in votes:
+        fits_pair(vote, pairs.get(vote.pair))
+        if vote.revises is not None:
+            fits_revised(vote, earlier.get(vote.revises))
+        earlier[vote.id] = (vote.pair, vote.annotator)
+
+
+def _insert(cursor: Cursor, rows: list[list[object]]) -> None:
+    names = [*SCHEMAS["votes"].names, "seq", "salt", "chain"]
+    values = ", ".join(["%s"] * len(names))
+    statement = f"INSERT INTO votes ({quoted(names)}) VALUES ({values}) ON CONFLICT (id) DO NOTHING"
+    if rows:
+        cursor.executemany(statement.encode(), rows)
+        if cursor.rowcount != len(rows):
+            raise RuntimeError(f"{len(rows) - cursor.rowcount} votes were there, against the lock")
+
+
+def _end_leases(cursor: Cursor, votes: Sequence[Vote]) -> None:
+    run(
+        cursor,
+        "DELETE FROM leases USING unnest(%s::text[], %s::text[]) AS cast_(annotator, pair) "
+        "WHERE leases.annotator = cast_.annotator AND leases.pair = cast_.pair",
+        [[vote.annotator for vote in votes], [vote.pair for vote in votes]],
+    )
+
+
+def receipts(cursor: Cursor, votes: Sequence[Vote], mine: set[str]) -> list[Receipt]:
+    """Read the votes back, in a transaction after the commit: only what is there counts."""
+    there = rows_by_id(cursor, "votes", [vote.id for vote in votes], _STORED)
+    fresh, made = set(mine), []
+    for vote in votes:
+        if vote.id not in there:
+            raise RuntimeError(f"Vote {vote.id} was committed but cannot be read back")
+        _, _, seq, time_ms = there[vote.id]
+        status: Literal["stored", "duplicate"] = "stored" if vote.id in fresh else "duplicate"
+        fresh.discard(vote.id)
+        made.append(Receipt(status=status, sequence=seq, time_ms=time_ms))
+    return made
