@@ -55,7 +55,7 @@ def before_after(
 
 def row(
     prompt: str, before: UInt8[np.ndarray, "t h w 3"], after: UInt8[np.ndarray, "t h w 3"]
-) -> UInt8[np.ndarray, "h w 3"]:
+) -> UInt8[np.ndarray, "rows columns 3"]:
     """One row of the sheet: the prompt, frames before, a gap, frames after."""
     left, right = _strip(before), _strip(after)
     gap = np.full((len(left), _GAP, 3), _PAPER, np.uint8)
@@ -66,7 +66,7 @@ def row(
     return np.concatenate([title, frames])
 
 
-def _strip(frames: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+def _strip(frames: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "rows columns 3"]:
     """A few frames side by side, small ones enlarged without smoothing."""
     pick = np.linspace(0, len(frames) - 1, min(_COLUMNS, len(frames))).round().astype(int)
     times = max(1, -(-_LEAST_SIDE // min(frames.shape[1:3])))

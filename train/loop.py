@@ -13,13 +13,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from data.errors import UserError
-from data.records import Preference
 from train import bank
 from train.batches import PairBatch
 from train.evaluate import PairErrors, pair_errors
@@ -27,6 +26,7 @@ from train.losses import Metrics
 from train.policy import Policy
 
 PairLoss = Callable[..., tuple[Tensor, Metrics]]
+Label = TypeVar("Label")
 GRADIENT_LIMIT = 1.0
 """Largest norm of the gradient over the adapter's weights; a larger one is scaled down to it."""
 _STATE = "latest.pt"
@@ -39,8 +39,8 @@ def order(count: int, seed: int, epoch: int) -> list[int]:
 
 
 def pick(
-    labels: Sequence[Preference], step: int, batch: int, seed: int
-) -> tuple[list[Preference], list[int]]:
+    labels: Sequence[Label], step: int, batch: int, seed: int
+) -> tuple[list[Label], list[int]]:
     """The labels of one step, and for each the epoch in which it stands (the counter of its draws).
 
     Epochs follow one another without a gap, so that every step has a full batch.

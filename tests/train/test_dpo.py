@@ -198,7 +198,7 @@ class TestRepeatable:
 
 class TestOrder:
     def test_every_epoch_holds_every_pair_once(self) -> None:
-        seen = [loop.pick(list("abcde"), step, 3, seed=0) for step in range(10)]  # type: ignore[arg-type]
+        seen = [loop.pick(list("abcde"), step, 3, seed=0) for step in range(10)]
         labels = [label for some, _ in seen for label in some]
         epochs = [epoch for _, some in seen for epoch in some]
         assert epochs == [place // 5 for place in range(30)]

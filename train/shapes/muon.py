@@ -56,7 +56,7 @@ class Muon(torch.optim.Optimizer):
                 self._step_stack(weights, group)
         return value
 
-    def _step_stack(self, weights: list[nn.Parameter], group: dict[str, float]) -> None:
+    def _step_stack(self, weights: list[nn.Parameter], group: dict[str, Any]) -> None:
         grads = [w.grad for w in weights if w.grad is not None]
         speeds = [self.state[w].setdefault("speed", torch.zeros_like(w)) for w in weights]
         torch._foreach_lerp_(speeds, grads, 1 - group["momentum"])

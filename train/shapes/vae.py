@@ -76,13 +76,13 @@ def _last_tap(self: WanCausalConv3d, x: Tensor, *_: Tensor) -> Tensor:
     return out.view(b, t, -1, h, w).transpose(1, 2)
 
 
-def posterior(vae: AutoencoderKLWan, frames: Float[Tensor, "b 3 1 h w"]) -> tuple[Tensor, Tensor]:
-    """Mean and log variance of the latents of frames in [-1, 1], each `b c 1 h/4 w/4`."""
+def posterior(vae: AutoencoderKLWan, frames: Float[Tensor, "b 3 t h w"]) -> tuple[Tensor, Tensor]:
+    """Mean and log variance of the latents of frames in [-1, 1], each `b c t h/4 w/4`."""
     mean, logvar = vae.quant_conv(vae.encoder(patchify(frames, PATCH))).chunk(2, dim=1)
     return mean, logvar.clamp(-30, 20)
 
 
-def decode(vae: AutoencoderKLWan, z: Float[Tensor, "b c 1 h w"]) -> Float[Tensor, "b 3 1 H W"]:
+def decode(vae: AutoencoderKLWan, z: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b 3 t H W"]:
     """Frames in about [-1, 1], not clamped, from latents in the VAE's own scale."""
     return unpatchify(vae.decoder(vae.post_quant_conv(z)), PATCH)
 
@@ -92,7 +92,7 @@ def importance(frames: Float[Tensor, "b 3 1 h w"]) -> Float[Tensor, "b 1 1 h w"]
     flat = frames[:, :, 0]
     inside = (flat - flat[:, :, :1, :1]).abs().amax(1, keepdim=True) > 0.3
     edge = F.max_pool2d(flat, 3, 1, 1) + F.max_pool2d(-flat, 3, 1, 1)
-    return (1 + 2 * inside + 4 * (edge.amax(1, keepdim=True) > 0.3)).unsqueeze(2)
+    return (1.0 + 2 * inside + 4 * (edge.amax(1, keepdim=True) > 0.3)).unsqueeze(2)
 
 
 def _loss(out: Tensor, frames: Tensor) -> Tensor:
