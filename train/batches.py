@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from data import video
+from data import clips
 from data.errors import UserError
 from data.records import Candidate, Preference, Prompt
 from train import bank
@@ -178,7 +178,7 @@ def _wanted(settings: SampleSettings) -> tuple[int, int, int]:
 
 
 def _frames(clip: Candidate) -> UInt8[Tensor, "t c h w"]:
-    pixels, _ = video.read(clip.path, fps=clip.fps)
+    pixels, _ = clips.read(clip)
     return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
 
