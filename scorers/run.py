@@ -205,15 +205,13 @@ def _score(
 
 def _readable(batch: Sequence[_Job], report: Report) -> list[tuple[_Job, np.ndarray]]:
     """Decode a batch; what cannot be read is noted by name and left out."""
-    from data import video
+    from data import clips, video
 
     found = []
     for job in batch:
         clip = job.candidate
         try:
-            frames, _ = video.read(clip.path, fps=clip.fps)
-            if frames.shape[:3] != (clip.frames, clip.height, clip.width):
-                raise video.ClipError(Path(clip.path), "not the clip that was taken in: other size")
+            frames, _ = clips.read(clip)
             if min(clip.height, clip.width) < SMALLEST:
                 raise video.ClipError(Path(clip.path), f"smaller than {SMALLEST} px")
         except video.ClipError as error:

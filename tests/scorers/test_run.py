@@ -101,7 +101,7 @@ def test_a_file_that_was_replaced_is_not_scored_as_the_old_clip(db: Path):
     video.write(Path(clip.path), np.zeros((7, 48, 48, 3), np.uint8), 8, lossless=True)
     report = run(Config(db=db))
     assert report.judged == 0
-    assert "not the clip that was taken in" in report.failed[clip.path]
+    assert "changed since it was admitted" in report.failed[clip.path]
 
 
 def test_clips_of_many_sizes_and_lengths(db: Path):

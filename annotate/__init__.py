@@ -1,0 +1,1 @@
+"""What the browser sees: questions, order of asking, session, player, pages. No torch."""

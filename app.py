@@ -1,0 +1,139 @@
+"""Second Look: the page where a person confirms or overrides what OmniScore says about two clips.
+
+    python app.py --db prefs.duckdb
+
+Opens the database (and owns it until it ends: other commands read and write through it), serves the
+page, and stores every answer on the disk before it says so. Needs no torch, no account, no network.
+What is behind it lies in `annotate/`; here is the launch only.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.console import say
+from data.errors import UserError, user_errors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What the app is started with."""
+
+    db: Path
+    host: str = "127.0.0.1"
+    port: int = 7860
+    blind: float = 0.2
+    redundancy: int = 1
+    campaign: str = "default"
+    profile: str = "auto"
+    open: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse shares outside [0, 1], nobody per pair, and ports that do not exist."""
+        if not 0.0 <= self.blind <= 1.0:
+            raise UserError(f"--blind is {self.blind}; it is a share of the pairs, from 0 to 1")
+        if self.redundancy < 1:
+            raise UserError(f"--redundancy is {self.redundancy}; at least 1 person answers a pair")
+        if not 0 <= self.port < 65536:
+            raise UserError(f"--port is {self.port}; it must be from 0 (any) to 65535")
+
+
+def run(config: Config) -> None:
+    """Serve the page until interrupted."""
+    from annotate import server
+    from annotate.desk import Desk
+    from annotate.protocol import Protocol
+    from data.store import Store
+
+    protocol = Protocol(
+        campaign=config.campaign,
+        blind=config.blind,
+        redundancy=config.redundancy,
+        profile=config.profile,
+    )
+    with Store.own(config.db) as owner, server.listen(config.host, config.port) as bound:
+        app = server.build(Desk(config.db, owner, protocol))
+        _announce(config, bound.getsockname()[1])
+        server.serve(app, bound)
+
+
+def _announce(config: Config, port: int) -> None:
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '[::]') else host}:{port}"
+    if config.port not in (0, port):
+        say(f"Port {config.port} is busy; using {port}.")
+    say(f"Second Look is at {address} over {config.db} (Ctrl-C ends it; votes are already stored).")
+    if config.open:
+        import webbrowser
+
+        webbrowser.open(address)
+
+
+@user_errors
+def main(argv: list[str] | None = None) -> None:
+    """Read the command line and serve."""
+    run(Config(**vars(_parser().parse_args(argv))))
+
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "--db": {
+        "type": Path,
+        "required": True,
+        "help": "the database, such as prefs.duckdb; made if absent",
+    },
+    "--host": {
+        "default": "127.0.0.1",
+        "help": "address to listen on; 0.0.0.0 lets the network in, where whoever reaches the "
+        "port can say any name (default: 127.0.0.1, this machine only)",
+    },
+    "--port": {
+        "type": int,
+        "default": 7860,
+        "help": "TCP port; the next free one where it is busy (default: 7860)",
+    },
+    "--blind": {
+        "type": float,
+        "default": 0.2,
+        "metavar": "SHARE",
+        "help": "share of the pairs, from 0 to 1, that are answered before OmniScore is shown; "
+        "1 is blind first, 0 never hides it (default: 0.2)",
+    },
+    "--redundancy": {
+        "type": int,
+        "default": 1,
+        "help": "people who answer each pair (default: 1)",
+    },
+    "--campaign": {
+        "default": "default",
+        "help": "which pairs to ask (default: default)",
+    },
+    "--profile": {
+        "default": "auto",
+        "choices": ("auto", "lite", "shapes", "vbench"),
+        "help": "OmniScore profile on the page; auto is the one that the pair was made with, "
+        "else the fullest that has scores (default: auto)",
+    },
+    "--open": {
+        "action": argparse.BooleanOptionalAction,
+        "default": False,
+        "help": "open the page in a browser (default: no)",
+    },
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python app.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for option, settings in _OPTIONS.items():
+        parser.add_argument(option, **settings)
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

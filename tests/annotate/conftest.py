@@ -1,0 +1,102 @@
+"""Real databases with real clips; the clips are made once and shared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from annotate.desk import Desk
+from annotate.protocol import Protocol
+from data.records import Record
+from data.store import Store, add
+from tests.annotate.browsing import CHROMIUM, FLAGS, NO_CHROMIUM, Visit, served
+from tests.annotate.world import fill
+
+PAIRS = 8
+
+
+@dataclass(frozen=True)
+class World:
+    """Records of scored pairs, and the folder with their clips."""
+
+    records: list[Record]
+    clips: Path
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    folder = tmp_path_factory.mktemp("world")
+    return World(fill(folder / "prefs.duckdb", PAIRS), folder / "prefs.clips")
+
+
+@pytest.fixture(scope="session")
+def make_db(world: World) -> Callable[..., Path]:
+    """Makes a database in a folder, with the shared clips beside it."""
+
+    def made(folder: Path, records: list[Record] | None = None) -> Path:
+        (folder / "prefs.clips").symlink_to(world.clips)
+        add(folder / "prefs.duckdb", world.records if records is None else records)
+        return folder / "prefs.duckdb"
+
+    return made
+
+
+@pytest.fixture
+def db(make_db: Callable[..., Path], tmp_path: Path) -> Path:
+    return make_db(tmp_path)
+
+
+@pytest.fixture
+def open_desk() -> Iterator[Callable[..., Desk]]:
+    """Opens desks as the app does; they are closed after the test."""
+    with ExitStack() as stack:
+
+        def opened(db: Path, **protocol: object) -> Desk:
+            return Desk(db, stack.enter_context(Store.own(db)), Protocol(**protocol))
+
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    if CHROMIUM is None:
+        pytest.skip(NO_CHROMIUM)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def shown(make_db, tmp_path_factory) -> Iterator[tuple[str, Path]]:
+    """A site that never hides the score."""
+    db = make_db(tmp_path_factory.mktemp("shown"))
+    with served(db, blind=0.0, redundancy=99) as address:
+        yield address, db
+
+
+@pytest.fixture(scope="session")
+def blind(make_db, tmp_path_factory) -> Iterator[tuple[str, Path]]:
+    """A site where every pair is answered blind first."""
+    db = make_db(tmp_path_factory.mktemp("blind"))
+    with served(db, blind=1.0, redundancy=99) as address:
+        yield address, db
+
+
+@pytest.fixture
+def visit(browser) -> Iterator:
+    visits: list[Visit] = []
+
+    def opened(address: str, name: str | None = None, **context) -> Visit:
+        visits.append(Visit(browser, address, **context))
+        return visits[-1].enter(name) if name else visits[-1]
+
+    yield opened
+    for one in visits:
+        one.close()

@@ -1,0 +1,1 @@
+"""Everything that touches a generator: models, sampling, losses, policies, runs. No page."""

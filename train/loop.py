@@ -1,0 +1,124 @@
+"""The steps of training on pairs, as functions: which pairs, one update, saving and restoring.
+
+Everything is a function of the step's number: which pairs (a permutation per epoch, by seed),
+which noise (the bank, by pair and epoch), and no global generator is used. A run that is stopped
+and resumed therefore does what it would have done (on the CPU, bit for bit).
+
+Left out on purpose: learning-rate schedules, gradient accumulation, averages of the weights,
+several devices.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from data.errors import UserError
+from train import bank
+from train.batches import PairBatch
+from train.evaluate import PairErrors, pair_errors
+from train.losses import Metrics
+from train.policy import Policy
+
+PairLoss = Callable[..., tuple[Tensor, Metrics]]
+Label = TypeVar("Label")
+GRADIENT_LIMIT = 1.0
+"""Largest norm of the gradient over the adapter's weights; a larger one is scaled down to it."""
+_STATE = "latest.pt"
+
+
+def order(count: int, seed: int, epoch: int) -> list[int]:
+    """The order in which `count` pairs are seen in an epoch."""
+    drawn = bank.generator("order", seed, epoch)
+    return torch.randperm(count, generator=drawn).tolist()
+
+
+def pick(
+    labels: Sequence[Label], step: int, batch: int, seed: int
+) -> tuple[list[Label], list[int]]:
+    """The labels of one step, and for each the epoch in which it stands (the counter of its draws).
+
+    Epochs follow one another without a gap, so that every step has a full batch.
+    """
+    places = [divmod(place, len(labels)) for place in range(step * batch, (step + 1) * batch)]
+    orders = {epoch: order(len(labels), seed, epoch) for epoch in {epoch for epoch, _ in places}}
+    return [labels[orders[epoch][place]] for epoch, place in places], [epoch for epoch, _ in places]
+
+
+def update(
+    policy: Policy, batch: PairBatch, optimizer: torch.optim.Optimizer, loss: PairLoss, beta: float
+) -> Metrics:
+    """One step of the optimizer on one batch; what was measured before it.
+
+    Raises:
+        UserError: An error or the gradient is not finite; names the pairs.
+    """
+    with policy.reference():
+        reference = pair_errors(policy.model, batch)
+    errors = pair_errors(policy.model, batch)
+    _demand_finite(errors, reference, batch)
+    value, metrics = loss(
+        errors.chosen, errors.rejected, reference.chosen, reference.rejected,
+        beta=beta, weight=batch.weight, probability=batch.probability,
+    )  # fmt: skip
+    optimizer.zero_grad(set_to_none=True)
+    value.backward()
+    norm = nn.utils.clip_grad_norm_(policy.parameters, GRADIENT_LIMIT).item()
+    if not math.isfinite(norm):
+        raise UserError(_not_finite("gradient", batch.pairs))
+    optimizer.step()
+    return metrics | {"gradient": norm}
+
+
+def save_state(
+    folder: Path, step: int, policy: Policy, optimizer: torch.optim.Optimizer, labels: str
+) -> None:
+    """Keeps what `load_state` needs to go on after `step` updates; whole, or not at all."""
+    folder.mkdir(exist_ok=True)
+    partial = folder / f"{_STATE}.part"
+    state = {"step": step, "labels": labels, "adapter": policy.state()}
+    torch.save(state | {"optimizer": optimizer.state_dict()}, partial)
+    partial.replace(folder / _STATE)
+
+
+def load_state(folder: Path, policy: Policy, optimizer: torch.optim.Optimizer, labels: str) -> int:
+    """Restores policy and optimizer; returns how many updates they have had (0: no state kept).
+
+    Raises:
+        UserError: The state was trained on other labels.
+    """
+    path = folder / _STATE
+    if not path.is_file():
+        return 0
+    state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    if state["labels"] != labels:
+        raise UserError(
+            f"{path} was trained on labels {state['labels'][:12]}, not on {labels[:12]}: the run's "
+            "labels.jsonl was changed. Start a new run."
+        )
+    policy.load_state(state["adapter"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])
+
+
+def _demand_finite(errors: PairErrors, reference: PairErrors, batch: PairBatch) -> None:
+    total = errors.chosen + errors.rejected + reference.chosen + reference.rejected
+    bad = [
+        pair
+        for pair, fine in zip(batch.pairs, torch.isfinite(total).tolist(), strict=True)
+        if not fine
+    ]
+    if bad:
+        raise UserError(_not_finite("error", bad))
+
+
+def _not_finite(what: str, pairs: Sequence[str]) -> str:
+    return (
+        f"The {what} is not finite at pair {', '.join(pairs)}. The last saved state is as it was. "
+        "Look at these clips; if they are sound, lower --lr or use --dtype float32."
+    )

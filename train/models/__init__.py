@@ -1,0 +1,93 @@
+"""The generators that can be trained: one file per family, found by its pipeline's class.
+
+`train/models/<family>.py` has `PIPELINES`, the diffusers pipeline classes that it serves, and
+`load(source, *, name, device, dtype)`, which returns a `VideoModel`. Adding a family is adding a
+file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+from pathlib import Path
+from types import ModuleType
+
+import torch
+
+from data.errors import UserError
+from train.models.protocol import Conditions, SampleSettings, VideoModel
+
+__all__ = ["BUILTIN", "Conditions", "SampleSettings", "VideoModel", "families", "load"]
+
+BUILTIN = Path(__file__).parents[1] / "builtin"
+"""Folder of the models that come with the repository."""
+
+
+def families() -> dict[str, ModuleType]:
+    """Module by pipeline class, for every family in this folder."""
+    modules = [
+        importlib.import_module(f"{__name__}.{found.name}")
+        for found in pkgutil.iter_modules(__path__)
+        if found.name != "protocol"
+    ]
+    return {pipeline: module for module in modules for pipeline in module.PIPELINES}
+
+
+def load(
+    source: str, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> VideoModel:
+    """A frozen generator, ready to sample and to be given an adapter.
+
+    Args:
+        source: `shapes` (built in), a folder that a diffusers pipeline was saved to, or a hub id.
+        device: Where its weights go; `auto` is the GPU where there is one, else the CPU.
+        dtype: Precision of its weights.
+
+    Raises:
+        UserError: No such model or device, or a pipeline class that no family serves.
+    """
+    place = _device(device)
+    folder = BUILTIN / source if (BUILTIN / source / "model_index.json").is_file() else Path(source)
+    kind = _pipeline_class(source, folder)
+    known = families()
+    if kind not in known:
+        raise UserError(
+            f"Model {source} is a {kind}, which no file in train/models/ serves. Served are "
+            f"{', '.join(sorted(known))}."
+        )
+    where = str(folder) if folder.is_dir() else source
+    return known[kind].load(where, name=folder.name, device=place, dtype=dtype)
+
+
+def _device(name: torch.device | str) -> torch.device:
+    found = torch.cuda.is_available()
+    device = torch.device("cuda" if found else "cpu") if name == "auto" else torch.device(name)
+    if device.type == "cuda" and not found:
+        raise UserError(f"There is no GPU for --device {name} here; use --device cpu.")
+    return device
+
+
+def _pipeline_class(source: str, folder: Path) -> str:
+    index = folder / "model_index.json"
+    if not index.is_file():
+        if folder.is_dir() or source.count("/") != 1:
+            raise UserError(
+                f"Model {source!r} is neither built in nor a folder with a model_index.json, nor a "
+                "hub id (owner/name). Built in is: shapes."
+            )
+        index = _from_hub(source)
+    return json.loads(index.read_text())["_class_name"]
+
+
+def _from_hub(source: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(source, "model_index.json"))
+    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
+        raise UserError(
+            f"Model {source!r} cannot be read from the hub ({type(error).__name__}). Check the "
+            "name and the network, or give the folder of a downloaded copy."
+        ) from error

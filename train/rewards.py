@@ -1,0 +1,150 @@
+"""Rewards by name, and what is descended on: `shapes`, `hps:1,aesthetic:0.1`.
+
+A reward is any scorer that promises gradients; it has no sign, scale or target of its own. A clip's
+reward is the weighted sum over the named scorers of the mean over each one's dimensions. The shape
+of the loss is chosen by name:
+
+- `negative-mean`: -mean R;
+- `distance`: mean |target - R| (VADER's aesthetic loss has target 10 and weight 0.1);
+- `hinge`: mean max(0, target - R), nothing is gained above the target (ReFL, Xu et al. 2023).
+
+Left out on purpose: penalties for drifting from the base model; K, the learning rate and the number
+of steps are what bounds it here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+import scorers
+from data.errors import UserError
+from train.models import SampleSettings
+from train.policy import Policy
+from train.rollout import Guidance, denoise
+
+RewardLoss = Callable[[Float[Tensor, " b"], float], Float[Tensor, ""]]
+LOSSES: dict[str, RewardLoss] = {
+    "negative-mean": lambda rewards, target: -rewards.mean(),  # noqa: ARG005
+    "distance": lambda rewards, target: (target - rewards).abs().mean(),
+    "hinge": lambda rewards, target: (target - rewards).clamp(min=0).mean(),
+}
+"""Loss of a batch's rewards and a target, to be descended, by the name that `train.vader` takes."""
+
+
+def parse(text: str) -> dict[str, float]:
+    """`"hps:1,aesthetic:0.1"` to weights by scorer name; a name alone weighs 1.
+
+    Raises:
+        UserError: empty, a weight that is no finite number or is 0, or a name twice.
+    """
+    weights: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, number = part.strip().partition(":")
+        try:
+            weight = float(number or 1)
+        except ValueError:
+            weight = math.nan
+        if not name or name in weights or not math.isfinite(weight) or weight == 0:
+            raise UserError(
+                f"--reward is {text!r}; write scorer[:weight],... with each scorer once and "
+                "weights other than 0, for example hps:1,aesthetic:0.1"
+            )
+        weights[name] = weight
+    return weights
+
+
+class Mixture:
+    """A weighted sum of rewards, loaded and frozen."""
+
+    def __init__(self, weights: Mapping[str, float], *, device: torch.device | str) -> None:
+        """Load every scorer of `weights`.
+
+        Raises:
+            UserError: no such scorer, or one without gradients.
+        """
+        self.weights = dict(weights)
+        self._scorers = {name: scorers.load_reward(name, device=device) for name in weights}
+
+    def __call__(
+        self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: float
+    ) -> Float[Tensor, " b"]:
+        """Reward per clip of frames in [0, 1], differentiable.
+
+        Raises:
+            UserError: a scorer cannot judge these clips.
+        """
+        total = frames.new_zeros(len(frames))
+        for name, weight in self.weights.items():
+            values = self._scorers[name](frames, prompts, [fps] * len(frames)).mean(1)
+            if not bool(torch.isfinite(values).all()):
+                raise UserError(
+                    f"reward {name} cannot judge clips of {frames.shape[1]} frames at "
+                    f"{frames.shape[-1]}x{frames.shape[-2]}; choose another reward or size"
+                )
+            total = total + weight * values
+        return total
+
+
+@dataclass(frozen=True)
+class Rewarded:
+    """What one rollout gave."""
+
+    rewards: Float[Tensor, " b"]
+    """With a graph back to the adapter."""
+    drift: float
+    """Mean squared difference of policy and reference predictions where the gradient begins."""
+    saturated: float
+    """Share of pixel values at 0 or 1, in [0, 1]."""
+
+
+class RolloutAndReward(nn.Module):
+    """From noise to rewards in one forward, which a wrapper that joins gradients can see."""
+
+    def __init__(
+        self, policy: Policy, rewards: Mixture, settings: SampleSettings, *, grad_steps: int
+    ) -> None:
+        """Wires the parts; the policy's network is a submodule.
+
+        Raises:
+            UserError: more gradient steps than sampler steps.
+        """
+        super().__init__()
+        if not 1 <= grad_steps <= settings.steps:
+            raise UserError(
+                f"--k is {grad_steps}; it must lie in [1, {settings.steps}] sampler steps"
+            )
+        self.network = policy.model.network
+        self._policy, self._rewards = policy, rewards
+        self._settings, self._grad_steps = settings, grad_steps
+
+    def forward(self, noise: Float[Tensor, "b ..."], prompts: Sequence[str]) -> Rewarded:
+        """Sample one clip per prompt from `noise`, decode it and score it."""
+        model, steps = self._policy.model, self._settings.steps
+        guidance = Guidance.of(model, prompts, self._settings.guidance)
+        schedule, begin = model.schedule(steps), steps - self._grad_steps
+        with torch.no_grad():
+            late = denoise(model, noise, guidance, schedule, range(begin))
+        drift = self._drift(late, guidance, schedule[begin])
+        frames = model.decode(denoise(model, late, guidance, schedule, range(begin, steps)))
+        pixels = frames.detach()
+        return Rewarded(
+            rewards=self._rewards(frames, prompts, self._settings.fps),
+            drift=drift,
+            saturated=((pixels <= 0) | (pixels >= 1)).float().mean().item(),
+        )
+
+    @torch.no_grad()
+    def _drift(
+        self, latents: Float[Tensor, "b ..."], guidance: Guidance, level: Float[Tensor, ""]
+    ) -> float:
+        model = self._policy.model
+        ours = guidance.predict(model, latents, level)
+        with self._policy.reference():
+            theirs = guidance.predict(model, latents, level)
+        return (ours - theirs).square().mean().item()
