@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from data.console import say
@@ -22,7 +21,7 @@ from data.errors import UserError, user_errors
 class Config:
     """What the app is started with."""
 
-    db: Path
+    db: str
     host: str = "127.0.0.1"
     port: int = 7860
     blind: float = 0.2
@@ -61,11 +60,14 @@ def run(config: Config) -> None:
 
 
 def _announce(config: Config, port: int) -> None:
+    from data.store.places import spoken
+
     host = f"[{config.host}]" if ":" in config.host else config.host
     address = f"http://{'127.0.0.1' if host in ('0.0.0.0', '[::]') else host}:{port}"
     if config.port not in (0, port):
         say(f"Port {config.port} is busy; using {port}.")
-    say(f"Second Look is at {address} over {config.db} (Ctrl-C ends it; votes are already stored).")
+    say(f"Second Look is at {address} over {spoken(config.db)}")
+    say("Ctrl-C ends it; votes are already stored.")
     if config.open:
         import webbrowser
 
@@ -80,7 +82,6 @@ def main(argv: list[str] | None = None) -> None:
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     "--db": {
-        "type": Path,
         "required": True,
         "help": "the database, such as prefs.duckdb; made if absent",
     },

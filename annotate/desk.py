@@ -18,6 +18,8 @@ from annotate.idle import Idle, explain
 from annotate.protocol import Protocol
 from annotate.session import Session
 from data.store import Owner
+from data.store.places import spoken
+from data.store.replica import Replica
 
 LOOK_AGAIN_SECONDS = 1.0
 """How old the reading of the database may be before it is checked for news."""
@@ -30,10 +32,10 @@ _READ = ("prompts", "candidates", "scores", "pairs")
 class Desk:
     """The database that the app owns, as it was last read, and the seal for what leaves it."""
 
-    def __init__(self, db: Path, owner: Owner, protocol: Protocol) -> None:
+    def __init__(self, db: str | Path, owner: Owner, protocol: Protocol) -> None:
         self.db = db
         self.protocol = protocol
-        self.seal = Seal(secret_beside(db))
+        self.seal = Seal(owner.secret() if isinstance(owner, Replica) else secret_beside(Path(db)))
         self._owner = owner
         self._gate = threading.RLock()
         self._tokens: dict[str, dict[str, str]] = {}
@@ -52,7 +54,7 @@ class Desk:
         with self._gate:
             counts = self._catalogue.counts(annotator)
         redundancy, campaign = self.protocol.redundancy, self.protocol.campaign
-        return explain(counts, db=str(self.db), campaign=campaign, redundancy=redundancy)
+        return explain(counts, db=spoken(self.db), campaign=campaign, redundancy=redundancy)
 
     def clip(self, annotator: str, token: str) -> str | None:
         """The clip behind a token of this annotator's; None for any other string."""
@@ -67,18 +69,18 @@ class Desk:
         if time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + LOOK_AGAIN_SECONDS
-        others_voted = self._owner.count("votes") != len(self._catalogue.ledger)
-        if others_voted or self._stamp() != self._seen:
+        heads = self._owner.heads()
+        if any(heads[kind] != self._seen[kind] for kind in _READ):
             self._read()
+        elif heads["votes"] != self._seen["votes"]:
+            self._catalogue.ledger.add(self._owner.votes_after(self._seen["votes"]))
+            self._seen = heads
 
     def _read(self) -> None:
-        began, self._seen = time.monotonic(), self._stamp()
+        began, self._seen = time.monotonic(), self._owner.heads()
         protocol = self.protocol
         self._catalogue = Catalogue.read(
             self._owner, campaign=protocol.campaign, profile=protocol.profile
         )
         self._tokens.clear()
         self._next_look = time.monotonic() + REST * (time.monotonic() - began)
-
-    def _stamp(self) -> tuple[int, ...]:
-        return tuple(self._owner.count(kind) for kind in _READ)

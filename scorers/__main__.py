@@ -10,7 +10,6 @@ import argparse
 import statistics
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import cast
 
 import scorers
@@ -88,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     default = Config()
     options = argparse.ArgumentParser(prog="python -m scorers", description=__doc__)
     add = options.add_argument
-    add("--db", type=Path, default=default.db, help="database (default: %(default)s)")
+    add("--db", default=default.db, help="database (default: %(default)s)")
     add(
         "--profile",
         default=default.profile,

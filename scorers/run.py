@@ -43,7 +43,7 @@ _SECONDS_BETWEEN_WRITES = 5.0
 class Config:
     """Settings of one scoring run."""
 
-    db: Path = Path("prefs.duckdb")
+    db: str | Path = "prefs.duckdb"
     profile: str = "lite"
     again: bool = False
     """Judge what is stored already too; the newer value counts from then on."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -23,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from data import clips
+from data import clips as media
 from data.errors import UserError
 from data.records import Candidate, Preference, Prompt
 from train import bank
@@ -148,7 +147,7 @@ def admit(clips: Iterable[Candidate], settings: SampleSettings, fit: Fit, model:
 
 def _admit(clip: Candidate, settings: SampleSettings, fit: Fit, model: str) -> None:
     have, want = _size(clip), _wanted(settings)
-    if not Path(clip.path).exists():
+    if not media.present(clip):
         raise UserError(
             f"Clip {clip.path} is gone. Put it back, or add it from its new place with: "
             "python -m data.ingest"
@@ -178,7 +177,7 @@ def _wanted(settings: SampleSettings) -> tuple[int, int, int]:
 
 
 def _frames(clip: Candidate) -> UInt8[Tensor, "t c h w"]:
-    pixels, _ = clips.read(clip)
+    pixels, _ = media.read(clip)
     return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
 

@@ -181,7 +181,7 @@ def _missing(db: str, prompts: Sequence[Prompt], wanted: Sequence[Wanted]) -> li
         made = {
             _key(have.prompt, have.model, have.adapter, have.seed, have.settings)
             for have in cast("list[Candidate]", store.all("candidates"))
-            if Path(have.path).exists()
+            if clips.present(have)
         }
     return [clip for clip in wanted if clip.key not in made]
 

@@ -194,8 +194,15 @@ SEEK = """async ([order, fps]) => {
     if (player.readyState < 1) await new Promise(done => player.onloadedmetadata = done);
     const pen = canvas.getContext("2d"), seen = [];
     for (const index of order) {
+        const sought = new Promise(done => player.onseeked = done);
+        // "seeked" may come before the frame is on the screen; a frame that was there already
+        // is not presented again, so that waiting for it must end.
+        const presented = new Promise(done => {
+            player.requestVideoFrameCallback(done);
+            setTimeout(done, 1000);
+        });
         player.currentTime = (index + 0.5) / fps;
-        await new Promise(done => player.onseeked = done);
+        await Promise.all([sought, presented]);
         pen.drawImage(player, 0, 0);
         seen.push(Array.from(pen.getImageData(20, 20, 1, 1).data.slice(0, 3)));
     }
