@@ -22,7 +22,7 @@ def commands() -> list[list[str]]:
     blocks = [block for text in DOCUMENTS for block in re.findall(r"```bash\n(.*?)```", text, re.S)]
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     words = [shlex.split(line, comments=True) for line in lines]
-    return [line for line in words if line and line[0] == "python"]
+    return [line for line in words if line and line[0] == "python" and line[1] != "-c"]
 
 
 def split(command: list[str]) -> tuple[tuple[str, ...], list[str]]:
