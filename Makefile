@@ -16,7 +16,7 @@ app: demo
 # preparation goes on where it stopped; a database that is there already is left alone.
 demo: .venv/ready
 	@if [ ! -e $(DB) ] || [ -e $(DB).preparing ]; then set -e; \
-	  echo "Preparing a demo in $(DB): the built-in model samples clips, they are scored and paired (about two minutes, once)."; \
+	  echo "Preparing a demo in $(DB): the built-in model samples clips, they are scored and paired (about a minute, once)."; \
 	  touch $(DB).preparing; \
 	  $(RUN) -m train.sample --db $(DB) --model shapes --prompts builtin:24 -n 4; \
 	  $(RUN) -m scorers --db $(DB) --profile shapes; \
@@ -24,7 +24,7 @@ demo: .venv/ready
 	  rm $(DB).preparing; fi
 
 test: .venv/ready-dev
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2
 
 check: .venv/ready-dev
 	.venv/bin/ruff check .
