@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -17,16 +16,6 @@ from annotate.desk import Desk
 from annotate.protocol import Protocol
 from data.store import Store
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-NO_CHROMIUM = "Chromium is not installed; `apt-get install chromium` brings it"
-FLAGS = (
-    "--no-sandbox",
-    "--autoplay-policy=no-user-gesture-required",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-    "--mute-audio",
-)
 PATIENCE_MS = 30_000.0
 PHONE = {
     "viewport": {"width": 390, "height": 844},

@@ -13,7 +13,7 @@ from annotate.desk import Desk
 from annotate.protocol import Protocol
 from data.records import Record
 from data.store import Store, add
-from tests.annotate.browsing import CHROMIUM, FLAGS, NO_CHROMIUM, Visit, served
+from tests.annotate.browsing import Visit, served
 from tests.annotate.world import fill
 
 PAIRS = 8
@@ -59,18 +59,6 @@ def open_desk() -> Iterator[Callable[..., Desk]]:
             return Desk(db, stack.enter_context(Store.own(db)), Protocol(**protocol))
 
         yield opened
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator:
-    if CHROMIUM is None:
-        pytest.skip(NO_CHROMIUM)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="session")
