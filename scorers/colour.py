@@ -11,17 +11,17 @@ does what it says: it saturates colours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scorers.protocol import Card, check
+from scorers.protocol import Card, Measure
 
 # At a corner of the RGB cube rg^2 + yb^2 is at most 1 + 1/4. So with mean m the value is at most
 # sqrt(1.25 - m^2) + 0.3 m, whose maximum is sqrt(1.25 * 1.09) = 1.167.
+VERSION = "1"
 CARD = Card(
     summary="colourfulness (Hasler and Süsstrunk 2003), frames in [0, 1]",
     ranges={"aesthetic_quality": (0.0, 1.17)},
@@ -39,23 +39,11 @@ def colourfulness(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, " b"]:
     return (spread + 0.3 * offset).mean(1)
 
 
-class Colour:
-    """The scorer `colour`."""
-
-    name, version = "colour", "1"
-    dimensions = tuple(CARD.ranges)
-    differentiable = CARD.differentiable
-
-    def __call__(
-        self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]
-    ) -> Float[Tensor, "b d"]:
-        """Colourfulness per clip; `prompts` and `fps` play no part."""
-        del prompts, fps
-        check(frames)
-        return colourfulness(frames.float())[:, None]
+def _values(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b d"]:
+    return colourfulness(frames)[:, None]
 
 
-def load(*, device: Any = "cpu", dtype: torch.dtype = torch.float32) -> Colour:
+def load(*, device: Any = "cpu", dtype: torch.dtype = torch.float32) -> Measure:
     """The scorer. It has no weights: `device` and `dtype` are those of the frames."""
     del device, dtype
-    return Colour()
+    return Measure(name="colour", version=VERSION, card=CARD, values=_values)

@@ -16,7 +16,6 @@ top.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -24,9 +23,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from scorers.protocol import Card, check, luminance
+from scorers.protocol import Card, Measure, luminance
 
 SIDE, DIRECTIONS, CELLS = 128, 16, 8
+VERSION = "1"
 CARD = Card(
     summary="edge directions and colours stay the same (histograms, blind to place)",
     ranges={"subject_consistency": (0.0, 1.0), "background_consistency": (0.0, 1.0)},
@@ -83,27 +83,13 @@ def stays(histograms: Float[Tensor, "b t k"]) -> Float[Tensor, " b"]:
     return shared.mean(1) / 2
 
 
-class Consistency:
-    """The scorer `consistency`. A single frame cannot be judged: NaN."""
-
-    name, version = "consistency", "1"
-    dimensions = tuple(CARD.ranges)
-    differentiable = CARD.differentiable
-
-    def __call__(
-        self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]
-    ) -> Float[Tensor, "b d"]:
-        """Structure and colours per clip; `prompts` and `fps` play no part."""
-        del prompts, fps
-        check(frames)
-        small = _reduced(frames.float().flatten(0, 1))
-        both = (
-            measure(small).unflatten(0, frames.shape[:2]) for measure in (orientations, colours)
-        )
-        return torch.stack([stays(histograms) for histograms in both], 1)
+def _values(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b d"]:
+    small = _reduced(frames.flatten(0, 1))
+    both = (measure(small).unflatten(0, frames.shape[:2]) for measure in (orientations, colours))
+    return torch.stack([stays(histograms) for histograms in both], 1)
 
 
-def load(*, device: Any = "cpu", dtype: torch.dtype = torch.float32) -> Consistency:
-    """The scorer. It has no weights: `device` and `dtype` are those of the frames."""
+def load(*, device: Any = "cpu", dtype: torch.dtype = torch.float32) -> Measure:
+    """The scorer; a single frame cannot be judged (NaN). It has no weights: `device` is unused."""
     del device, dtype
-    return Consistency()
+    return Measure(name="consistency", version=VERSION, card=CARD, values=_values)

@@ -9,15 +9,15 @@ runs it unfiltered. Profile `vbench` uses it as it is; `lite` uses the measure a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scorers.protocol import Card, check
+from scorers.protocol import Card, Measure
 
+VERSION = "1"
 CARD = Card(
     summary="1 - mean difference of neighbouring frames (VBench; punishes movement)",
     ranges={"temporal_flickering": (0.0, 1.0)},
@@ -30,23 +30,11 @@ def stillness(frames: Float[Tensor, "b t c h w"]) -> Float[Tensor, " b"]:
     return 1 - (frames[:, 1:] - frames[:, :-1]).abs().flatten(1).mean(1)
 
 
-class Flicker:
-    """The scorer `flicker`."""
-
-    name, version = "flicker", "1"
-    dimensions = tuple(CARD.ranges)
-    differentiable = CARD.differentiable
-
-    def __call__(
-        self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]
-    ) -> Float[Tensor, "b d"]:
-        """Stillness per clip; `prompts` and `fps` play no part."""
-        del prompts, fps
-        check(frames)
-        return stillness(frames.float())[:, None]
+def _values(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b d"]:
+    return stillness(frames)[:, None]
 
 
-def load(*, device: Any = "cpu", dtype: torch.dtype = torch.float32) -> Flicker:
+def load(*, device: Any = "cpu", dtype: torch.dtype = torch.float32) -> Measure:
     """The scorer. It has no weights: `device` and `dtype` are those of the frames."""
     del device, dtype
-    return Flicker()
+    return Measure(name="flicker", version=VERSION, card=CARD, values=_values)

@@ -11,7 +11,7 @@ and `load(*, device, dtype, **options)`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -83,6 +83,35 @@ class Reward(Scorer, Protocol):
     def differentiable(self) -> Literal[True]:
         """Always."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A scorer without weights: a function of the frames alone, on their own device."""
+
+    name: str
+    version: str
+    card: Card
+    values: Callable[[Tensor], Tensor]
+    """Frames `b t 3 h w`, float32 in [0, 1], to raw values `b d`."""
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """Those of the card, in its order."""
+        return tuple(self.card.ranges)
+
+    @property
+    def differentiable(self) -> bool:
+        """As the card says."""
+        return self.card.differentiable
+
+    def __call__(
+        self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]
+    ) -> Float[Tensor, "b d"]:
+        """The measure per clip; `prompts` and `fps` play no part."""
+        del prompts, fps
+        check(frames)
+        return self.values(frames.float())
 
 
 def check(frames: Tensor) -> None:

@@ -15,7 +15,6 @@ more, up to the documented range. A blank frame has nothing sharp: 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -23,11 +22,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from scorers.protocol import Card, check, luminance
+from scorers.protocol import Card, Measure, luminance
 
 PATCH, STRIDE = 8, 4  # pixels; patches overlap by half
 _LEAST = 1e-10  # keeps roots differentiable: a gradient of 1e-5 per pixel
 _CONTRAST = 1e-3  # a patch's range of luminance of about this (a quarter of a level) is blank
+VERSION = "1"
 CARD = Card(
     summary="coherent edge sharpness (after Zhu and Milanfar 2010), noise does not raise it",
     ranges={"imaging_quality": (0.0, PATCH**0.5)},
@@ -62,23 +62,11 @@ def edge_sharpness(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, " b"]:
     return sharp.unflatten(0, frames.shape[:2]).mean(1)
 
 
-class Sharpness:
-    """The scorer `sharpness`."""
-
-    name, version = "sharpness", "1"
-    dimensions = tuple(CARD.ranges)
-    differentiable = CARD.differentiable
-
-    def __call__(
-        self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]
-    ) -> Float[Tensor, "b d"]:
-        """Sharpness per clip; `prompts` and `fps` play no part."""
-        del prompts, fps
-        check(frames)
-        return edge_sharpness(frames.float())[:, None]
+def _values(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b d"]:
+    return edge_sharpness(frames)[:, None]
 
 
-def load(*, device: Any = "cpu", dtype: torch.dtype = torch.float32) -> Sharpness:
+def load(*, device: Any = "cpu", dtype: torch.dtype = torch.float32) -> Measure:
     """The scorer. It has no weights: `device` and `dtype` are those of the frames."""
     del device, dtype
-    return Sharpness()
+    return Measure(name="sharpness", version=VERSION, card=CARD, values=_values)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 from data.records import Vote
 from data.store.journal import Entry
@@ -19,9 +18,7 @@ from data.store.postgres_link import Cursor, run
 from data.store.postgres_sql import rows_by_id
 from data.store.reading import quoted
 from data.store.rows import SCHEMAS, vote_payload, vote_row
-from data.store.voting import Receipt, fits_pair, fits_revised, same_vote
-
-_STORED = ("pair", "annotator", "seq", "time_ms")
+from data.store.voting import STORED, Receipt, acknowledged, fits_pair, fits_revised, same_vote
 
 
 def store_new(cursor: Cursor, votes: Sequence[Vote], *, now_ms: int, mine: set[str]) -> None:
@@ -56,7 +53,7 @@ def store_new(cursor: Cursor, votes: Sequence[Vote], *, now_ms: int, mine: set[s
 
 def _unknown(cursor: Cursor, votes: Sequence[Vote]) -> list[Vote]:
     """The votes to store, the first of each id; refuses an id that another vote has."""
-    known = rows_by_id(cursor, "votes", [vote.id for vote in votes], _STORED)
+    known = rows_by_id(cursor, "votes", [vote.id for vote in votes], STORED)
     new: dict[str, Vote] = {}
     for vote in votes:
         if vote.id in known:
@@ -100,13 +97,5 @@ def _end_leases(cursor: Cursor, votes: Sequence[Vote]) -> None:
 
 def receipts(cursor: Cursor, votes: Sequence[Vote], mine: set[str]) -> list[Receipt]:
     """Read the votes back, in a transaction after the commit: only what is there counts."""
-    there = rows_by_id(cursor, "votes", [vote.id for vote in votes], _STORED)
-    fresh, made = set(mine), []
-    for vote in votes:
-        if vote.id not in there:
-            raise RuntimeError(f"Vote {vote.id} was committed but cannot be read back")
-        _, _, seq, time_ms = there[vote.id]
-        status: Literal["stored", "duplicate"] = "stored" if vote.id in fresh else "duplicate"
-        fresh.discard(vote.id)
-        made.append(Receipt(status=status, sequence=seq, time_ms=time_ms))
-    return made
+    there = rows_by_id(cursor, "votes", [vote.id for vote in votes], STORED)
+    return acknowledged(there, votes, mine)

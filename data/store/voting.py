@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -14,7 +14,8 @@ from data.store import reading, writing
 from data.store.journal import Journal
 from data.store.rows import vote_payload
 
-_STORED = ("pair", "annotator", "seq", "time_ms")
+STORED = ("pair", "annotator", "seq", "time_ms")
+"""The columns of a stored vote that tell a retry from a new vote, and make its receipt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ def store_new(
     Raises:
         UserError: if one of them does not fit the database; then none is stored.
     """
-    known = reading.rows_by_id(cursor, "votes", [vote.id for vote in votes], _STORED)
+    known = reading.rows_by_id(cursor, "votes", [vote.id for vote in votes], STORED)
     new: dict[str, Vote] = {}
     for vote in votes:
         if vote.id in known:
@@ -71,9 +72,19 @@ def receipts(
 
     The first vote with an id of `mine` was stored by this call; every other is a duplicate.
     """
-    there = reading.rows_by_id(cursor, "votes", [vote.id for vote in votes], _STORED)
-    fresh = set(mine)
-    made = []
+    there = reading.rows_by_id(cursor, "votes", [vote.id for vote in votes], STORED)
+    return acknowledged(there, votes, mine)
+
+
+def acknowledged(
+    there: Mapping[str, Sequence[Any]], votes: Sequence[Vote], mine: set[str]
+) -> list[Receipt]:
+    """A receipt per vote, from the rows that were read back (`STORED`'s columns, by id).
+
+    Raises:
+        RuntimeError: a vote is not there; it must not be acknowledged.
+    """
+    fresh, made = set(mine), []
     for vote in votes:
         if vote.id not in there:
             raise RuntimeError(f"Vote {vote.id} was committed but cannot be read back")

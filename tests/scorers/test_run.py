@@ -76,9 +76,7 @@ def test_a_new_version_of_a_scorer_is_judged_and_the_old_value_stays(
 ):
     make(db, "one")
     run(Config(db=db))
-    from scorers.colour import Colour
-
-    monkeypatch.setattr(Colour, "version", "2")
+    monkeypatch.setattr("scorers.colour.VERSION", "2")
     assert run(Config(db=db)).stored == 1
     colour = [score.version for score in scores(db) if score.scorer == "colour"]
     assert colour == ["1", "2"]
