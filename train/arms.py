@@ -4,10 +4,9 @@ Every arm samples the same prompts from the same seeds, so that two clips differ
 adapters do. Clips are judged as they are made, kept without loss in the comparison's folder, and
 dropped from memory.
 
-Two measures: OmniScore under a profile, and for the built-in model the oracle of its world, which
-no label and no reward has seen (`data.shapes.judge`).
-
-Left out on purpose: judging by people (ingest the clips and vote on them, blind).
+Measures: OmniScore under a profile; for the built-in model the oracle of its world, which no label
+and no reward has seen (`data.shapes.judge`); and the raw values of one further scorer, chosen
+because no arm was trained on it. People judge in `train.panel`.
 """
 
 from __future__ import annotations
@@ -20,8 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
+import scorers
 from data import shapes, video
 from data.errors import UserError
 from data.omniscore import aggregate
@@ -29,7 +30,7 @@ from data.profile import Profile
 from data.records import Preference
 from scorers.run import load_all
 from train import models, policy
-from train.duels import OMNISCORE, ORACLE, Sampled
+from train.duels import JUDGE, OMNISCORE, ORACLE, Sampled
 from train.labelled import Labelled
 from train.rollout import clip_seed, generate
 
@@ -98,6 +99,7 @@ def sampled(
     seed: int,
     batch: int,
     device: str = "auto",
+    judge: str = "",
 ) -> list[Sampled]:
     """Sample and judge every arm on every prompt.
 
@@ -111,24 +113,28 @@ def sampled(
         seed: of the noise, the same for every arm.
         batch: clips per pass.
         device: for model and scorers.
+        judge: name of a scorer whose raw values are measures too; empty for none.
     """
     texts = [prompt for prompt in prompts for _ in range(samples)]
     indices = list(range(samples)) * len(prompts)
     seeds = [clip_seed(seed, text, index) for text, index in zip(texts, indices, strict=True)]
     judges: dict[str, Scorer] = {}
+    further: Scorer | None = None
     found: list[Sampled] = []
     for place, (arm, adapter) in enumerate(arms.items()):
         model = models.load(model_source, device=device)
         if adapter is not None:
             policy.continue_from(model, adapter)
         judges = judges or load_all(profile, str(model.device))
+        further = further or (scorers.load(judge, device=str(model.device)) if judge else None)
         settings = model.sample_defaults
         frames = generate(model, texts, seeds, settings, batch=batch, title=arm)
-        judge = _Judge(profile, judges, settings.fps, model.device, oracle=model.name == "shapes")
+        oracle = model.name == "shapes"
+        panel = _Judge(profile, judges, settings.fps, model.device, oracle=oracle, further=further)
         name = re.sub(r"[^\w.-]+", "-", arm)  # an arm may be a path
         shelf = folder / f"{place}-{name}"
         shelf.mkdir(parents=True, exist_ok=True)
-        for number, (clip, scores) in enumerate(judge.all(frames, texts, batch)):
+        for number, (clip, scores) in enumerate(panel.all(frames, texts, batch)):
             path = shelf / f"{number:04d}.mkv"
             video.write(path, clip, settings.fps, lossless=True)
             found.append(
@@ -150,6 +156,7 @@ class _Judge:
     fps: float
     device: torch.device
     oracle: bool
+    further: Scorer | None
 
     def all(
         self, frames: Iterator[UInt8[np.ndarray, "t h w 3"]], prompts: Sequence[str], batch: int
@@ -168,15 +175,28 @@ class _Judge:
         values = pixels.permute(0, 1, 4, 2, 3).float() / 255
         raw: list[dict[str, float]] = [{} for _ in clips]
         for name, judge in self.judges.items():
-            with torch.inference_mode():
-                rows = judge(values, texts, [self.fps] * len(clips)).float().cpu().tolist()
-            for one, row in zip(raw, rows, strict=True):
-                for key, value in zip(judge.dimensions, row, strict=True):
-                    if (name, key) in wanted and math.isfinite(value):
-                        one[key] = value
-        return [
+            for one, row in zip(raw, self._measured(judge, values, texts), strict=True):
+                one |= {key: value for key, value in row.items() if (name, key) in wanted}
+        found = [
             self._scores(clip, text, one) for clip, text, one in zip(clips, texts, raw, strict=True)
         ]
+        if self.further is not None:
+            rows = self._measured(self.further, values, texts)
+            for one, row in zip(found, rows, strict=True):
+                one |= {f"{JUDGE}{self.further.name}, {key}": value for key, value in row.items()}
+        return found
+
+    def _measured(
+        self, judge: Scorer, values: Float[Tensor, "b t c h w"], texts: Sequence[str]
+    ) -> list[dict[str, float]]:
+        """Raw values per clip by dimension; what could not be judged is absent."""
+        with torch.inference_mode():
+            rows = judge(values, texts, [self.fps] * len(texts)).float().cpu().tolist()
+        return [
+            {key: value for key, value in zip(judge.dimensions, row, strict=True)
+             if math.isfinite(value)}
+            for row in rows
+        ]  # fmt: skip
 
     def _scores(
         self, clip: UInt8[np.ndarray, "t h w 3"], text: str, raw: Mapping[str, float]

@@ -1,21 +1,24 @@
 """Compare label sources on the same work: how far people agree with OmniScore, and whose arm wins.
 
-    python -m train.compare --db prefs.duckdb --arms auto,human
+    python -m train.compare --db prefs.duckdb --arms auto,human,posterior --people 1
+    python -m train.compare --finish runs/compare-0123456789ab          # after people have voted
     python -m train.compare --db prefs.duckdb --arms human,runs/vader-0123456789ab
 
 1. Agreement of the votes with OmniScore, quoted from blind votes (`data.agreement`). 2. Each arm
 that names a label source is trained with `train.dpo` on the pairs that *all* of them label, with
-the same settings, seed, noise and order of pairs; any other arm is an adapter that exists. 3. The
-base model and every arm sample the same held-out prompts from the same noise; clips are judged by
-OmniScore and, on `shapes`, by the oracle that nothing was trained on (`train.arms`). 4. Win rates,
-ties (within 0.01) as half, with a bootstrap over prompts: a table, `report.json`, and `report.html`
-with the clips side by side.
+the same settings, seed, noise and order of pairs (`train.entrants`); any other arm is an adapter
+that exists. 3. The base model and every arm sample the same held-out prompts from the same noise;
+clips are judged by OmniScore, by a scorer that no arm was trained on (`--judge`), and on `shapes`
+by the oracle (`train.arms`). 4. Win rates, ties (within 0.01) as half, with a bootstrap over
+prompts: a table, `report.json`, and `report.html` with the clips side by side. 5. With `--people`
+the clips become blind pairs in a campaign of their own; once people have voted on them in the app,
+`--finish` adds who won by their votes (`train.panel`).
 
 What it says is about this model, these prompts and one training seed: an interval covers the
 prompts that were drawn, not another training run. OmniScore as the judge favours the arm that it
 labelled.
 
-Left out on purpose: several training seeds, people as judges, and a verdict in words.
+Left out on purpose: several training seeds, and a verdict in words.
 """
 
 from __future__ import annotations
@@ -29,14 +32,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from data.agreement import Agreement, agreement
 from data.console import say
+from data.decisions import counted
 from data.errors import UserError, user_errors
-from data.labels import LABELS
-from data.records import Pair, Prompt, Run, Vote
-from train.duels import BASE, TIE, all_duels, duel_table, means
+from data.records import Decision, Pair, Prompt, Vote
+from data.store import Store
+from train.duels import BASE, TIE, Duel, Sampled, all_duels, duel_table, means
 from train.options import option, parser
 
 if TYPE_CHECKING:  # these import torch: --help does not wait for it
-    from train.arms import Common
     from train.runs import RunFolder
 
 _DEMO = "builtin:32"
@@ -60,12 +63,19 @@ class Config:
     beta: float = option(1000.0, "DPO's beta of each trained arm")
     weights: str = option("paper", "pair weights: paper, code, max-bin (VideoDPO) or none")
     seed: int = option(0, "of training, sampling and the bootstrap")
+    judge: str = option(
+        "", "scorer that no arm was trained on, as a further judge (scorers --list)"
+    )
+    people: int = option(0, "people asked to judge each pair of arms, blind, in the app; 0: none")
+    questions: str = option("", "further questions to them, such as visual,motion,alignment")
     shown: int = option(24, "prompts whose first clips are in the page")
     device: str = option("auto", "cpu, cuda, cuda:1, ...; auto: the GPU where there is one")
     out: str = option("runs", "folder that the comparison's folder is made in")
 
     def __post_init__(self) -> None:
         """Refuse numbers that compare nothing."""
+        if self.people < 0:
+            raise UserError(f"--people is {self.people}; it must be 0 (nobody) or more")
         for name in ("samples", "steps", "batch"):
             if getattr(self, name) < 1:
                 raise UserError(f"--{name} is {getattr(self, name)}; it must be at least 1")
@@ -87,18 +97,20 @@ def run(config: Config) -> RunFolder:
     from scorers.run import profile_named
     from train import runs
     from train.arms import sampled
-    from train.report import write
+    from train.entrants import costs, found, trained
 
     pairs, votes, snapshot = _records(config.db)
     profile = profile_named(config.profile or usual_profile(pairs))
     prompts = held_out_prompts(config)
     agreed = agreement(pairs, votes)
     say(spoken(agreed))
-    given = _given_adapters(config)
-    labels = _labels(config)
+    entrants = found(config)
     folder = runs.begin(config.db, "compare", config, out=config.out, snapshot=snapshot)
-    trained = _trained(config, labels, folder)
-    adapters = given | {name: Path(run.folder) / "adapter" for name, run in trained.items()}
+    made = trained(config, entrants.labels, folder.folder / "arms")
+    adapters = {
+        **entrants.given,
+        **{name: Path(run.folder) / "adapter" for name, run in made.items()},
+    }
     clips = sampled(
         config.model,
         {BASE: None, **{name: adapters[name] for name in config.names}},
@@ -109,9 +121,8 @@ def run(config: Config) -> RunFolder:
         seed=config.seed,
         batch=config.batch,
         device=config.device,
+        judge=config.judge,
     )
-    duels = all_duels(clips, [*config.names, BASE], seed=config.seed)
-    say(duel_table(duels))
     facts = {
         "model": config.model,
         "profile": profile.name,
@@ -121,17 +132,80 @@ def run(config: Config) -> RunFolder:
         "tie": TIE,
         "prompts": len(prompts),
         "agreement": agreed.as_dict(),
-        "pairs": _pair_facts(labels),
-        "arms": {name: {"run": run.id, "metrics": run.metrics} for name, run in trained.items()},
+        "pairs": entrants.pairs(),
+        "arms": {name: {"run": run.id, "metrics": run.metrics} for name, run in made.items()},
+        "costs": costs(entrants.labels, made, votes),
         "means": means(clips),
-        "duels": [asdict(one) for one in duels],
         "clips": [asdict(clip) for clip in clips],
     }
+    duels = all_duels(clips, [*config.names, BASE], seed=config.seed)
+    if config.people:
+        facts["panel"] = _asked(config, folder, clips)
+    _reported(folder, facts, duels)
+    return folder
+
+
+def finish(run_folder: str) -> RunFolder:
+    """Read the votes of a comparison's campaign, and write its report anew with them.
+
+    Raises:
+        UserError: not a comparison, or one without `--people`.
+    """
+    from train import runs
+    from train.panel import Meeting, verdicts
+
+    folder = runs.reopen(run_folder, "compare", {})
+    config = Config(**folder.record.config)
+    facts = json.loads((folder.folder / "report.json").read_text())
+    if "panel" not in facts:
+        raise UserError(f"{run_folder} asked nobody. Compare again with --people 1")
+    meetings = [Meeting(**one) for one in facts["panel"]["meetings"]]
+    with Store.open(config.db) as store:
+        decisions = cast("list[Decision]", store.all("decisions"))
+        votes = counted(cast("list[Vote]", store.all("votes")), decisions)
+    said = verdicts(meetings, votes, seed=config.seed)
+    say(
+        f"{said.votes} votes of {said.people} people in {said.minutes:.1f} minutes; "
+        f"{said.unusable} unusable; {said.open} of {len(meetings)} pairs of arms have none yet"
+    )
+    facts["people"] = {key: value for key, value in asdict(said).items() if key != "duels"}
+    clips = [Sampled(**one) for one in facts["clips"]]
+    duels = [*said.duels, *all_duels(clips, [*config.names, BASE], seed=config.seed)]
+    _reported(folder, facts, duels)
+    return folder
+
+
+def _asked(config: Config, folder: RunFolder, clips: Sequence[Sampled]) -> dict[str, Any]:
+    """Put the arms' clips before people; what the report keeps of it."""
+    from train import panel
+
+    questions = [name.strip() for name in config.questions.split(",") if name.strip()]
+    meetings = panel.ask(
+        config.db, folder.record.id, clips, [*config.names, BASE], model=config.model,
+        questions=questions, people=config.people,
+    )  # fmt: skip
+    campaign = panel.campaign_of(folder.record.id)
+    say(
+        f"{sum(bool(one.pair) for one in meetings)} pairs wait for people (blind). Vote with: "
+        f"python app.py --db {config.db} --campaign {campaign}, then: "
+        f"python -m train.compare --finish {folder.folder}"
+    )
+    return panel.facts(meetings, folder.record.id)
+
+
+def _reported(folder: RunFolder, facts: dict[str, Any], duels: Sequence[Duel]) -> None:
+    """Table, JSON and page; and the run's record, with every win rate."""
+    from train import runs
+    from train.report import write
+
+    config = Config(**folder.record.config)
+    say(duel_table(duels))
+    facts["duels"] = [asdict(one) for one in duels]
     runs.write_whole(folder.folder / "report.json", json.dumps(facts, indent=1) + "\n")
+    clips = [Sampled(**one) for one in facts["clips"]]
     page = write(folder.folder / "report.html", facts, clips, shown=config.shown)
     say(f"report: {page}")
     folder.finish(config.db, {one.name: one.rate.share or 0.0 for one in duels})
-    return folder
 
 
 def spoken(agreed: Agreement) -> str:
@@ -156,7 +230,6 @@ def held_out_prompts(config: Config) -> list[str]:
     Raises:
         UserError: there are none, or they belong to the split `train`.
     """
-    from data.store import Store
     from train.prompts import read
 
     with Store.open(config.db) as store:
@@ -169,77 +242,25 @@ def held_out_prompts(config: Config) -> list[str]:
 
 
 def _records(db: str) -> tuple[list[Pair], list[Vote], int]:
-    from data.store import Store
-
+    """Pairs that may become labels, the votes that count, and the number of the last vote."""
     with Store.open(db) as store:
-        pairs, votes = store.all("pairs"), store.all("votes")
-        return cast("list[Pair]", pairs), cast("list[Vote]", votes), store.sequence
-
-
-def _labels(config: Config) -> Common | None:
-    """The labels of the arms that are to be trained, on the pairs that all of them label."""
-    from train.arms import common
-    from train.labelled import Weighting, read
-
-    sources = [name for name in config.names if name in LABELS]
-    if not sources:
-        return None
-    weighting = Weighting(preset=config.weights)
-    found = common(
-        {one: read(config.db, one, weighting, profile=config.profile) for one in sources}
-    )
-    say(
-        f"{found.pairs} pairs have labels of {' and '.join(sources)}; they choose different clips "
-        f"in {found.opposed}; left out: {found.only}"
-    )
-    return found
-
-
-def _trained(config: Config, labels: Common | None, folder: RunFolder) -> dict[str, Run]:
-    """The run of every arm that names a label source."""
-    from train import dpo
-
-    return {
-        source: dpo.run(
-            dpo.Config(
-                db=config.db,
-                labels=source,
-                model=config.model,
-                steps=config.steps,
-                batch=config.batch,
-                lr=config.lr,
-                beta=config.beta,
-                weights=config.weights,
-                seed=config.seed,
-                held_out=0.0,
-                grid=0,
-                device=config.device,
-                out=str(folder.folder / "arms"),
-            ),
-            labelled,
-        )
-        for source, labelled in (labels.labelled.items() if labels else ())
-    }
-
-
-def _given_adapters(config: Config) -> dict[str, Path | None]:
-    """The files of the arms that are adapters; known before anything is trained."""
-    from train.sample import find_adapter
-
-    return {name: find_adapter(config.db, name)[1] for name in config.names if name not in LABELS}
-
-
-def _pair_facts(labels: Common | None) -> dict[str, Any]:
-    if labels is None:
-        return {}
-    return {"common": labels.pairs, "opposed": labels.opposed, "left_out": dict(labels.only)}
+        pairs = [pair for pair in cast("list[Pair]", store.all("pairs")) if pair.trains]
+        decisions = cast("list[Decision]", store.all("decisions"))
+        return pairs, counted(cast("list[Vote]", store.all("votes")), decisions), store.sequence
 
 
 @user_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line of this module."""
     options = parser(Config, "python -m train.compare", __doc__ or "")
-    run(Config(**vars(options.parse_args(argv))))
+    options.add_argument("--finish", metavar="RUN", help="folder of a comparison people voted on")
+    given: dict[str, Any] = vars(options.parse_args(argv))
+    if "finish" not in given:
+        run(Config(**given))
+        return 0
+    if others := sorted(set(given) - {"finish"}):
+        raise UserError(f"--finish keeps the comparison's own settings: leave out --{others[0]}")
+    finish(given["finish"])
     return 0
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # these import torch: --help does not wait for it
     from train.labelled import Labelled, Weighting
     from train.models import SampleSettings, VideoModel
     from train.policy import Policy
+    from train.reference import ReferenceErrors
     from train.runs import RunFolder
 
 _COUNTS = ("steps", "batch", "rank", "evaluate_every", "evaluate_pairs", "save_every")
@@ -108,12 +109,15 @@ class Config:
         )
 
 
-def run(config: Config, labelled: Labelled | None = None) -> Run:
+def run(
+    config: Config, labelled: Labelled | None = None, known: ReferenceErrors | None = None
+) -> Run:
     """Trains, checks the adapter, and returns the finished run's record (with its folder).
 
     Args:
         config: What to do.
         labelled: Labels to train on in place of those that `config` would read.
+        known: The reference's errors of earlier runs on the same clips, model, size and seed.
 
     Raises:
         UserError: Whatever the person at the keyboard can mend.
@@ -127,7 +131,7 @@ def run(config: Config, labelled: Labelled | None = None) -> Run:
         config.db, "dpo", config, out=config.out, snapshot=labelled.snapshot, labels=labelled.digest
     )
     write(folder.folder / "labels.jsonl", labelled.preferences)
-    return _train(config, labelled, model, settings, folder)
+    return _train(config, labelled, model, settings, folder, known)
 
 
 def resume(run_folder: str, steps: int | None = None) -> Run:
@@ -154,6 +158,7 @@ def _train(
     model: VideoModel,
     settings: SampleSettings,
     folder: RunFolder,
+    known: ReferenceErrors | None = None,
 ) -> Run:
     import torch
     from tqdm import tqdm
@@ -165,7 +170,9 @@ def _train(
     from train.labelled import split
     from train.losses import LOSSES
     from train.progress import announce, evaluated
+    from train.reference import ReferenceErrors
 
+    reference = known or ReferenceErrors()
     train, held_out = split(labelled, config.held_out)
     announce(folder, config.labels, labelled, settings, train=train, held_out=held_out)
     material = prepare(model, labelled.clips, labelled.prompts, settings)
@@ -185,7 +192,8 @@ def _train(
             evaluated(folder, step, evaluate(config.beta), where, config.rise_limit)
         some, epochs = loop.pick(train, step, config.batch, config.seed)
         batch = material.batch(some, epochs, bank_seed=config.seed, device=model.device)
-        metrics = loop.update(policy, batch, optimizer, LOSSES[config.loss], config.beta)
+        errors = reference(policy, batch, some, epochs)
+        metrics = loop.update(policy, batch, errors, optimizer, LOSSES[config.loss], config.beta)
         folder.log(step, split="train", **metrics)
         if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
             loop.save_state(folder.state, step + 1, policy, optimizer, labelled.digest)

@@ -17,6 +17,8 @@ from data.agreement import Share, duel, win_rate
 from data.console import table
 
 OMNISCORE, ORACLE = "OmniScore", "oracle"
+JUDGE = "judge "
+"""What the name of a measure begins with that is a further scorer's raw value."""
 BASE = "base"
 TIE = 0.01
 """Differences of a measure in [0, 1] up to this are ties."""
@@ -58,7 +60,8 @@ def all_duels(clips: Sequence[Sampled], arms: Sequence[str], *, seed: int) -> li
         seed: of the bootstrap.
     """
     found = []
-    for measure in (ORACLE, OMNISCORE):
+    further = sorted({name for clip in clips for name in clip.scores if name.startswith(JUDGE)})
+    for measure in (ORACLE, OMNISCORE, *further):
         known = {
             (clip.arm, clip.prompt, clip.index): clip.scores[measure]
             for clip in clips
@@ -71,7 +74,8 @@ def all_duels(clips: Sequence[Sampled], arms: Sequence[str], *, seed: int) -> li
                 if arm == ours and (theirs, prompt, index) in known
             ]
             if both:
-                won = duel([(mine, other) for _, mine, other in both], tie=TIE)
+                tie = 0.0 if measure in further else TIE
+                won = duel([(mine, other) for _, mine, other in both], tie=tie)
                 outcomes = [(prompt, x) for (prompt, _, _), x in zip(both, won, strict=True)]
                 rate = win_rate(outcomes, seed=seed)
                 found.append(Duel(measure=measure, ours=ours, theirs=theirs, rate=rate))

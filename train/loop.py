@@ -51,15 +51,26 @@ def pick(
 
 
 def update(
-    policy: Policy, batch: PairBatch, optimizer: torch.optim.Optimizer, loss: PairLoss, beta: float
+    policy: Policy,
+    batch: PairBatch,
+    reference: PairErrors,
+    optimizer: torch.optim.Optimizer,
+    loss: PairLoss,
+    beta: float,
 ) -> Metrics:
     """One step of the optimizer on one batch; what was measured before it.
+
+    Args:
+        policy: What is trained.
+        batch: The pairs.
+        reference: The reference's errors on this very batch (`train.reference`).
+        optimizer: Of the policy's parameters.
+        loss: An entry of `train.losses.LOSSES`.
+        beta: Its strength.
 
     Raises:
         UserError: An error or the gradient is not finite; names the pairs.
     """
-    with policy.reference():
-        reference = pair_errors(policy.model, batch)
     errors = pair_errors(policy.model, batch)
     _demand_finite(errors, reference, batch)
     value, metrics = loss(

@@ -42,6 +42,8 @@ def write(path: Path, facts: Mapping[str, Any], clips: Sequence[Sampled], *, sho
         "DUELS": _duels(facts["duels"]),
         "AGREEMENT": _agreement(facts["agreement"]),
         "ARMS": _arms(facts),
+        "PEOPLE": _people(facts),
+        "COSTS": _costs(facts["costs"]),
         "CLIPS": _clips(clips, shown),
         "CONFIG": escape(", ".join(f"{k} {v}" for k, v in facts["config"].items() if v != "")),
         "CODE": escape(str(facts["code"])),
@@ -112,6 +114,31 @@ def _agreement(found: Mapping[str, Any]) -> str:
             + "</tr>"
         )
     return "".join(rows)
+
+
+def _people(facts: Mapping[str, Any]) -> str:
+    """What was asked of people, and what they have said so far."""
+    if "panel" not in facts:
+        return "No people were asked to judge the arms; --people asks them."
+    met, said = facts["panel"]["meetings"], facts.get("people")
+    equal = sum(one["pair"] is None for one in met)
+    text = f"People judge {len(met)} pairs of clips blind, in campaign {facts['panel']['campaign']}"
+    text += f" ({equal} are equal byte for byte and count as ties). "
+    if said is None:
+        return escape(text + "Nobody's votes have been read yet.")
+    return escape(
+        f"{text}{said['votes']} votes of {said['people']} people in {said['minutes']:.1f} minutes; "
+        f"{said['unusable']} unusable; {said['open']} pairs have no vote yet."
+    )
+
+
+def _costs(costs: Mapping[str, Mapping[str, float]]) -> str:
+    return "".join(
+        f"<tr><th scope=row>{escape(arm)}</th><td class=number>{one['votes']:.0f}</td>"
+        f"<td class=number>{one['annotator_minutes']:.1f}</td>"
+        f"<td class=number>{one['training_seconds']:.0f}</td></tr>"
+        for arm, one in costs.items()
+    )
 
 
 def _arms(facts: Mapping[str, Any]) -> str:
