@@ -24,17 +24,19 @@ class Config:
     db: str
     host: str = "127.0.0.1"
     port: int = 7860
-    blind: float = 0.2
-    redundancy: int = 1
+    blind: float | None = None
+    redundancy: int | None = None
     campaign: str = "default"
-    profile: str = "auto"
+    profile: str | None = None
+    trust_proxy: str = ""
+    language: str = "auto"
     open: bool = False
 
     def __post_init__(self) -> None:
         """Refuse shares outside [0, 1], nobody per pair, and ports that do not exist."""
-        if not 0.0 <= self.blind <= 1.0:
+        if self.blind is not None and not 0.0 <= self.blind <= 1.0:
             raise UserError(f"--blind is {self.blind}; it is a share of the pairs, from 0 to 1")
-        if self.redundancy < 1:
+        if self.redundancy is not None and self.redundancy < 1:
             raise UserError(f"--redundancy is {self.redundancy}; at least 1 person answers a pair")
         if not 0 <= self.port < 65536:
             raise UserError(f"--port is {self.port}; it must be from 0 (any) to 65535")
@@ -53,13 +55,15 @@ def run(config: Config) -> None:
         redundancy=config.redundancy,
         profile=config.profile,
     )
+    local = server.loopback(config.host) and not config.trust_proxy
     with Store.own(config.db) as owner, server.listen(config.host, config.port) as bound:
-        app = server.build(Desk(config.db, owner, protocol))
-        _announce(config, bound.getsockname()[1])
-        server.serve(app, bound)
+        desk = Desk(config.db, owner, protocol, local=local)
+        app = server.build(desk, language=config.language)
+        _announce(config, bound.getsockname()[1], open_to_all=not (local or desk.people.on))
+        server.serve(app, bound, proxy=config.trust_proxy)
 
 
-def _announce(config: Config, port: int) -> None:
+def _announce(config: Config, port: int, *, open_to_all: bool) -> None:
     from data.store.places import spoken
 
     host = f"[{config.host}]" if ":" in config.host else config.host
@@ -67,6 +71,8 @@ def _announce(config: Config, port: int) -> None:
     if config.port not in (0, port):
         say(f"Port {config.port} is busy; using {port}.")
     say(f"Second Look is at {address} over {spoken(config.db)}")
+    if open_to_all:
+        say("Whoever reaches it can say any name. Accounts: python -m annotate.people --help")
     say("Ctrl-C ends it; votes are already stored.")
     if config.open:
         import webbrowser
@@ -88,7 +94,14 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--host": {
         "default": "127.0.0.1",
         "help": "address to listen on; 0.0.0.0 lets the network in, where whoever reaches the "
-        "port can say any name (default: 127.0.0.1, this machine only)",
+        "port can say any name unless accounts are on (python -m annotate.people); default: "
+        "127.0.0.1, this machine only",
+    },
+    "--trust-proxy": {
+        "default": "",
+        "metavar": "ADDRESS",
+        "help": "address of the reverse proxy in front, such as 127.0.0.1 (several: commas), whose "
+        "word on https and on the browser's address is taken; needed behind one (default: none)",
     },
     "--port": {
         "type": int,
@@ -97,25 +110,28 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--blind": {
         "type": float,
-        "default": 0.2,
         "metavar": "SHARE",
         "help": "share of the pairs, from 0 to 1, that are answered before OmniScore is shown; "
-        "1 is blind first, 0 never hides it (default: 0.2)",
+        "1 is blind first, 0 never hides it (default: what annotate.campaign has set, else 0.2)",
     },
     "--redundancy": {
         "type": int,
-        "default": 1,
-        "help": "people who answer each pair (default: 1)",
+        "help": "people who answer each pair (default: what annotate.campaign has set, else 1)",
     },
     "--campaign": {
         "default": "default",
-        "help": "which pairs to ask (default: default)",
+        "help": "which pairs to ask, until somebody switches (default: default)",
     },
     "--profile": {
+        "help": "OmniScore profile on the page: lite, shapes, vbench, calibrated:ID (python -m "
+        "data.calibrate), or auto: the one that the pair was made with, else the fullest that has "
+        "scores (default: what annotate.campaign has set, else auto)",
+    },
+    "--language": {
         "default": "auto",
-        "choices": ("auto", "lite", "shapes", "vbench"),
-        "help": "OmniScore profile on the page; auto is the one that the pair was made with, "
-        "else the fullest that has scores (default: auto)",
+        "choices": ("auto", "en", "de"),
+        "help": "language of the page; auto is each browser's own, and people may choose "
+        "(default: auto)",
     },
     "--open": {
         "action": argparse.BooleanOptionalAction,

@@ -7,17 +7,32 @@ at a time anyway, and a page costs milliseconds), so nothing below this file kno
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from annotate.asking import Asking, Known, kind_in
+from annotate.campaigns import Campaign, stored
 from annotate.catalogue import Catalogue
+from annotate.frontier import Queue
 from annotate.identity import Seal, secret_beside
 from annotate.idle import Idle, explain
+from annotate.ledger import Change
+from annotate.opinion import AUTO
+from annotate.order import Plan
 from annotate.protocol import Protocol
 from annotate.session import Session
+from annotate.track import Track
+from annotate.words import ENGLISH, Words
+from data.calibration import profile_named
+from data.decisions import Gold, gold, newest
+from data.records import Vote
 from data.store import Owner
+from data.store.people import People
 from data.store.places import spoken
 from data.store.replica import Replica
 
@@ -26,61 +41,191 @@ LOOK_AGAIN_SECONDS = 1.0
 REST = 10.0
 """After a reading that took long (much data), how many times as long nobody looks again: while
 another command adds scores all the time, voting must not wait for one reading after the other."""
-_READ = ("prompts", "candidates", "scores", "pairs")
+_READ = ("prompts", "candidates", "scores", "pairs", "decisions")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decided:
+    """What the decisions say, for as long as no pair or decision is added."""
+
+    asof: tuple[int, int]
+    """How many decisions and pairs there were."""
+    campaigns: Mapping[str, Campaign]
+    answers: Mapping[str, Gold]
+    tries: Mapping[str, int]
+    """Practice rounds more, by person."""
+    known: dict[str, Known] = field(default_factory=dict)
+    """By campaign, filled as they are asked for."""
 
 
 class Desk:
     """The database that the app owns, as it was last read, and the seal for what leaves it."""
 
-    def __init__(self, db: str | Path, owner: Owner, protocol: Protocol) -> None:
+    def __init__(
+        self, db: str | Path, owner: Owner, protocol: Protocol, *, local: bool = True
+    ) -> None:
         self.db = db
+        self.local = local  # whether nobody beyond this machine can reach the app
+        self.people = People.of(db)
         self.protocol = protocol
         self.seal = Seal(owner.secret() if isinstance(owner, Replica) else secret_beside(Path(db)))
         self._owner = owner
         self._gate = threading.RLock()
-        self._tokens: dict[str, dict[str, str]] = {}
-        self._next_look = 0.0
-        self._read()
+        self._next_look, self._seen = 0.0, owner.heads()
+        self._catalogue = Catalogue(owner)
+        if protocol.profile not in (None, AUTO):
+            profile_named(protocol.profile, self._catalogue.decisions)  # refuses what is not known
+        self._queues: dict[str, Queue] = {}
+        self._tracks: dict[tuple[str, str], Track] = {}
+        self._held: dict[str, str] = {}
+        self._decided = self._read_decisions()
+        self._catalogue.changes.append(self._hear)
+        self._catalogue.heard.append(self._take)
+
+    @property
+    def store(self) -> Owner:
+        """Every record; reading it waits for nobody at the desk, and nobody waits for it."""
+        return self._owner
 
     @contextlib.contextmanager
-    def session(self, annotator: str) -> Iterator[Session]:
-        """This annotator at work, alone at the desk for the length of the `with`."""
+    def session(
+        self,
+        annotator: str,
+        campaign: str | None = None,
+        *,
+        pair: str | None = None,
+        vote: str | None = None,
+    ) -> Iterator[Session]:
+        """This annotator at work, alone at the desk for the length of the `with`.
+
+        Args:
+            annotator: who.
+            campaign: where; the one that the app was started with by default.
+            pair: a pair, whose campaign it is then.
+            vote: a vote, whose pair's campaign it is then.
+        """
         with self._gate:
             self._look_again()
-            yield Session(self._owner, self._catalogue, self.protocol, annotator)
+            if vote is not None:
+                found = self._catalogue.vote(vote)
+                pair = None if found is None else found.pair
+            known = None if pair is None else self._catalogue.pair(pair)
+            name = known.campaign if known is not None else campaign or self.protocol.campaign
+            yield Session(self._owner, self._catalogue, self._asking(name, annotator), self._held)
 
-    def idle(self, annotator: str) -> Idle:
-        """Why this annotator has no pair, and what to run next."""
+    def campaigns(self) -> dict[str, Campaign]:
+        """Every campaign that has pairs, was decided about or was named at the start."""
         with self._gate:
-            counts = self._catalogue.counts(annotator)
-        redundancy, campaign = self.protocol.redundancy, self.protocol.campaign
-        return explain(counts, db=spoken(self.db), campaign=campaign, redundancy=redundancy)
+            self._look_again()
+            names = {*self._catalogue.campaigns(), *self._decisions().campaigns}
+            return {name: self.campaign(name) for name in sorted(names | {self.protocol.campaign})}
+
+    def campaign(self, name: str) -> Campaign:
+        """How a campaign is asked now: what is stored, under what the app was started with."""
+        stored = self._decisions().campaigns.get(name, Campaign(name=name))
+        if name != self.protocol.campaign:
+            return stored
+        start = self.protocol
+        given = {"blind": start.blind, "redundancy": start.redundancy, "profile": start.profile,
+                 "order": start.order}  # fmt: skip
+        changes = {key: value for key, value in given.items() if value is not None}
+        most = stored.most
+        if start.redundancy is not None and most is not None and most < start.redundancy:
+            changes["most"] = start.redundancy
+        return dataclasses.replace(stored, **changes) if changes else stored
+
+    def left(self, campaign: str, annotator: str) -> int | None:
+        """Pairs that wait for this annotator; None where nobody works now, so nobody counted."""
+        with self._gate:
+            queue = self._queues.get(campaign)
+            return None if queue is None else queue.frontier(annotator).left
+
+    def idle(self, session: Session, words: Words = ENGLISH) -> Idle:
+        """Why this annotator has no pair, and what to run next."""
+        campaign, practice = session.campaign, session.asking.practice()
+        with self._gate:
+            counts = self._catalogue.counts(campaign.name, answered=session.track.done_of("work"))
+        return explain(
+            counts,
+            db=spoken(self.db),
+            campaign=campaign.name,
+            redundancy=campaign.most or campaign.redundancy,
+            paused=campaign.paused,
+            failed=practice is not None and practice.failed,
+            words=words,
+        )
 
     def clip(self, annotator: str, token: str) -> str | None:
         """The clip behind a token of this annotator's; None for any other string."""
+        clip = self.seal.read_token(annotator, token)
         with self._gate:
-            if annotator not in self._tokens:
-                clips = self._catalogue.candidates
-                self._tokens[annotator] = {self.seal.token(annotator, clip): clip for clip in clips}
-            return self._tokens[annotator].get(token)
+            return clip if clip is not None and self._catalogue.has_clip(clip) else None
+
+    def queue(self, campaign: str, plan: Plan) -> Queue:
+        """The pairs of a campaign, handed out by this plan; made on first use and after news."""
+        found = self._queues.get(campaign)
+        if found is None or found.plan != plan or found.version != self._catalogue.version:
+            found = self._queues[campaign] = Queue(self._catalogue, campaign, plan)
+        return found
+
+    def _asking(self, name: str, annotator: str) -> Asking:
+        decided, campaign = self._decisions(), self.campaign(name)
+        if name not in decided.known:
+            decided.known[name] = Known.of(self._catalogue, name, decided.answers)
+        return Asking(
+            self._catalogue,
+            self.queue(name, campaign.plan),
+            campaign,
+            decided.known[name],
+            self._track(name, annotator),
+            annotator,
+            decided.tries.get(annotator, 0),
+        )
+
+    def _track(self, campaign: str, annotator: str) -> Track:
+        found = self._tracks.get((campaign, annotator))
+        if found is None:
+            kind = functools.partial(kind_in, self._catalogue, campaign)
+            found = Track(self._owner.votes_of(annotator), kind)
+            self._tracks[campaign, annotator] = found
+        return found
+
+    def _size(self) -> tuple[int, int]:
+        return len(self._catalogue.decisions), self._catalogue.size
+
+    def _decisions(self) -> _Decided:
+        if self._decided.asof != self._size():
+            self._decided = self._read_decisions()
+        return self._decided
+
+    def _read_decisions(self) -> _Decided:
+        decided = self._catalogue.decisions
+        people = newest(decided, "person")
+        return _Decided(
+            asof=self._size(),
+            campaigns=stored(decided),
+            answers=gold(decided),
+            tries={who: int(values.get("tries", 0)) for who, values in people.items()},
+        )
+
+    def _hear(self, change: Change) -> None:
+        for queue in self._queues.values():
+            queue.hear(change)
+
+    def _take(self, vote: Vote) -> None:
+        for (_, annotator), track in self._tracks.items():
+            if annotator == vote.annotator:
+                track.add(vote)
 
     def _look_again(self) -> None:
-        """Read the database again if another command added to it."""
+        """Read what other commands added since the last look."""
         if time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + LOOK_AGAIN_SECONDS
-        heads = self._owner.heads()
+        began, heads = time.monotonic(), self._owner.heads()
         if any(heads[kind] != self._seen[kind] for kind in _READ):
-            self._read()
-        elif heads["votes"] != self._seen["votes"]:
-            self._catalogue.ledger.add(self._owner.votes_after(self._seen["votes"]))
-            self._seen = heads
-
-    def _read(self) -> None:
-        began, self._seen = time.monotonic(), self._owner.heads()
-        protocol = self.protocol
-        self._catalogue = Catalogue.read(
-            self._owner, campaign=protocol.campaign, profile=protocol.profile
-        )
-        self._tokens.clear()
-        self._next_look = time.monotonic() + REST * (time.monotonic() - began)
+            self._catalogue.news()
+            self._next_look = time.monotonic() + REST * (time.monotonic() - began)
+        if heads["votes"] != self._seen["votes"]:
+            self._catalogue.votes_news(heads["votes"])
+        self._seen = heads

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 
-from annotate.text import IDLE
+from annotate.words import ENGLISH, Words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,36 +41,66 @@ class Idle:
     text: str
     steps: tuple[Step, ...]
 
+    def without_commands(self) -> Idle:
+        """For somebody who does not run the app."""
+        return replace(self, steps=())
 
-def explain(counts: Counts, *, db: str, campaign: str, redundancy: int) -> Idle:
-    """Why there is nothing to show and what to run next, with this database's name filled in."""
+
+def explain(
+    counts: Counts,
+    *,
+    db: str,
+    campaign: str,
+    redundancy: int,
+    paused: bool = False,
+    failed: bool = False,
+    words: Words = ENGLISH,
+) -> Idle:
+    """Why there is nothing to show and what to run next, with this database's name filled in.
+
+    Args:
+        counts: how full the database is.
+        db: its name.
+        campaign: where the annotator works.
+        redundancy: people per pair.
+        paused: the campaign is.
+        failed: the annotator has used up the practice rounds.
+        words: the language.
+    """
+    say = partial(_idle, words.IDLE)
     at = f"--db {shlex.quote(db)}"
+    if paused:
+        return say("paused")
+    if failed:
+        return say("practice")
     if not counts.pairs and counts.other_campaigns:
         names = counts.other_campaigns
-        steps = (Step("", f"python app.py {at} --campaign {shlex.quote(name)}") for name in names)
-        return _idle("campaign", *steps, campaign=campaign)
+        steps = (("", f"python app.py {at} --campaign {shlex.quote(name)}") for name in names)
+        return say("campaign", *steps, campaign=campaign)
     if not counts.candidates:
-        return _idle("empty", *_making(at), _scoring(at), _pairing(at))
+        return say("empty", *_making(at), _scoring(at), _pairing(at))
     if not counts.pairs:
-        return _idle("unpaired", *(() if counts.scored else (_scoring(at),)), _pairing(at))
+        return say("unpaired", *(() if counts.scored else (_scoring(at),)), _pairing(at))
     if counts.answered < counts.pairs:
-        more = Step(IDLE["more"], f"python app.py {at} --redundancy {redundancy + 1}")
-        return _idle("taken", more, redundancy=redundancy)
-    return _idle("done", Step(IDLE["train"], f"python -m train.dpo {at} --labels human"))
+        more = ("more", f"python app.py {at} --redundancy {redundancy + 1}")
+        return say("taken", more, redundancy=redundancy)
+    return say("done", ("train", f"python -m train.dpo {at} --labels human"))
 
 
-def _idle(key: str, *steps: Step, **values: object) -> Idle:
-    return Idle(title=IDLE[f"{key}_title"], text=IDLE[key].format(**values), steps=steps)
+def _idle(said: Mapping[str, str], key: str, *steps: tuple[str, str], **values: object) -> Idle:
+    """`steps`: pairs of a key and a command."""
+    commands = tuple(Step(said[text] if text else "", command) for text, command in steps)
+    return Idle(title=said[f"{key}_title"], text=said[key].format(**values), steps=commands)
 
 
-def _making(at: str) -> tuple[Step, Step]:
+def _making(at: str) -> tuple[tuple[str, str], tuple[str, str]]:
     sample = f"python -m train.sample {at} --model shapes --prompts builtin:24 -n 4"
-    return Step(IDLE["sample"], sample), Step(IDLE["ingest"], f"python -m data.ingest {at} videos/")
+    return ("sample", sample), ("ingest", f"python -m data.ingest {at} videos/")
 
 
-def _scoring(at: str) -> Step:
-    return Step(IDLE["score"], f"python -m scorers {at} --profile lite")
+def _scoring(at: str) -> tuple[str, str]:
+    return "score", f"python -m scorers {at} --profile lite"
 
 
-def _pairing(at: str) -> Step:
-    return Step(IDLE["pair"], f"python -m data.pair {at} --strategy best-worst")
+def _pairing(at: str) -> tuple[str, str]:
+    return "pair", f"python -m data.pair {at} --strategy best-worst"

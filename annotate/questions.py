@@ -1,57 +1,63 @@
-"""What the annotator is asked, as entries: a new question is a new entry, never a schema change.
+"""What the annotator is asked, by key: a new question is a new key, never a schema change.
 
 Answers are stored by key (`Vote.answers`), each `left`, `right` or `tie`. `overall` is the vote
-itself (`Vote.outcome`, `Vote.preferred`) and therefore always asked. The wording follows the
-three-dimension protocol of VideoAlign (arXiv 2501.13918) and T2VHE (arXiv 2406.08845): one
-criterion at a time, worded positively. Left out on purpose: which campaign asks which questions (a
-later page of the lead's); today every campaign asks `ASKED`.
+itself (`Vote.outcome`, `Vote.preferred`) and therefore always asked, last, so that it can weigh.
+The wording (`annotate/words/`) follows the three-dimension protocol of VideoAlign (arXiv
+2501.13918) and T2VHE (arXiv 2406.08845): one criterion at a time, worded positively. Which campaign
+asks what is the campaign's business (`annotate/campaigns.py`). Flags and skip reasons are kept
+beside the answers, under the keys `flags` and `skip`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from typing import cast
 
+from annotate.protocol import Verdict
 from data.errors import UserError
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """One question about two clips, answered left, right or tie."""
-
-    key: str
-    """Stored with the answer: never renamed."""
-    text: str
-    rule: str = ""
-    """What decides when criteria conflict; shown beside the question."""
-
-
 OVERALL = "overall"
-_TABLE = (
-    Question(
-        key="visual",
-        text="Which clip looks better made, frame by frame?",
-        rule="Fidelity before beauty.",
-    ),
-    Question(
-        key="motion",
-        text="In which clip is the movement more natural, smooth and plausible?",
-        rule="Consistency before flicker, smoothness before the amount of motion.",
-    ),
-    Question(
-        key="alignment",
-        text="Which clip shows what the prompt asks for?",
-        rule="Objects and counts before actions, actions before style.",
-    ),
-    Question(key=OVERALL, text="All things considered, which clip would you keep?"),
-)
-QUESTIONS: dict[str, Question] = {question.key: question for question in _TABLE}
-ASKED = (OVERALL,)
-"""Keys of the questions that are asked now, in order; `overall` comes last, so it can weigh."""
+QUESTIONS = ("visual", "motion", "alignment", OVERALL)
+"""Every question; keys are stored with the answers and never renamed."""
+FLAGS = ("watermark", "text", "nsfw")
+"""What can be marked on a pair, whatever the answer."""
+SKIPS = ("broken", "prompt", "language", "unsure", "unwilling", "other")
+"""Why a pair can be skipped."""
+_FLAGS, _SKIP = "flags", "skip"
 
 
-def asked(keys: tuple[str, ...] = ASKED) -> tuple[Question, ...]:
-    """The questions behind `keys`, in that order; `UserError` for a key that has no entry."""
-    unknown = [key for key in keys if key not in QUESTIONS]
+def known(what: str, keys: Iterable[str], allowed: Iterable[str]) -> tuple[str, ...]:
+    """`keys` as a tuple.
+
+    Raises:
+        UserError: one of them is not allowed, or stands twice.
+    """
+    given, choices = tuple(keys), tuple(allowed)
+    unknown = [key for key in given if key not in choices]
     if unknown:
-        raise UserError(f"No question {unknown[0]!r}; there are: {', '.join(QUESTIONS)}")
-    return tuple(QUESTIONS[key] for key in keys)
+        raise UserError(f"No {what} {unknown[0]!r}; there are: {', '.join(choices) or 'none'}")
+    if len(set(given)) < len(given):
+        raise UserError(f"A {what} stands twice in {', '.join(given)}; name each once")
+    return given
+
+
+def packed(answers: Mapping[str, str], flags: Iterable[str], skip: str) -> dict[str, str]:
+    """Answers, flags and skip reason as the one mapping that a vote stores."""
+    marks = {_FLAGS: ",".join(flags), _SKIP: skip}
+    return {**answers, **{key: value for key, value in marks.items() if value}}
+
+
+def answers_of(stored: Mapping[str, str]) -> dict[str, Verdict]:
+    """Of a vote's `answers`, those to questions."""
+    marks = (_FLAGS, _SKIP)
+    return {key: cast(Verdict, said) for key, said in stored.items() if key not in marks}
+
+
+def flags_of(stored: Mapping[str, str]) -> list[str]:
+    """Of a vote's `answers`, the flags."""
+    return [flag for flag in stored.get(_FLAGS, "").split(",") if flag]
+
+
+def skip_of(stored: Mapping[str, str]) -> str:
+    """Of a vote's `answers`, why it was skipped; empty where nobody said."""
+    return stored.get(_SKIP, "")

@@ -1,13 +1,17 @@
 """The web server: FastAPI owns everything, Gradio is mounted in it, uvicorn runs it.
 
-Our own routes come first, so Gradio sees only what they leave. Gradio's run history (it would keep
-people's answers in the browser), its footer, its analytics and its node server are off, and a
-content security policy lets the page talk to this server only: it works without a network, and says
-nothing to anybody.
+Our own routes come first, so Gradio sees only what they leave; what a request must be to get that
+far is in `annotate/guard.py`. Gradio's run history (it would keep people's answers in the browser),
+its footer, its analytics and its node server are off.
+
+Gradio's page and its configuration are open to everybody: they hold markup and sentences, the
+sign-in form among them, and nothing about the database. Whatever runs one of its functions needs
+somebody who is signed in, and the function asks for the role itself.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import socket
 
@@ -15,71 +19,88 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read by Gradio when it is im
 
 import gradio as gr
 import uvicorn
-from fastapi import FastAPI
-from starlette.datastructures import MutableHeaders
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from annotate import ui
-from annotate.api import router
+from annotate import accounts, api, rights, ui
 from annotate.desk import Desk
+from annotate.guard import Guard, runs_code
+from annotate.lead import site
 from annotate.player import STATIC
+from annotate.words import spoken
 from data.errors import UserError
 
 PORTS_TRIED = 20
-_POLICY = (
-    "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
-    "style-src 'self' 'unsafe-inline'; connect-src 'self' data: blob:; form-action 'self'; "
-    "base-uri 'self'; object-src 'none'; frame-ancestors 'self'"
-)
 
 
 def interface(desk: Desk) -> FastAPI:
     """The application without Gradio: the REST interface, the clips, the page's own files."""
-    app = FastAPI(title="Second Look", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="Second Look", description=api.ABOUT, docs_url=None, redoc_url=None)
     app.state.desk = desk
-    app.add_middleware(Guard)
-    app.include_router(router)
+    app.add_middleware(Guard, desk=desk)
+    app.add_exception_handler(rights.BarredError, _barred)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.include_router(accounts.router)
+    app.include_router(api.router)
     app.mount("/page", StaticFiles(directory=STATIC))
     return app
 
 
-def build(desk: Desk) -> FastAPI:
-    """The whole web application over one desk."""
+def build(desk: Desk, *, language: str = "auto") -> FastAPI:
+    """The whole web application over one desk, in one language or each browser's own (`auto`)."""
+    app = interface(desk)
+    app.state.language = language
     return gr.mount_gradio_app(
-        interface(desk),
-        ui.build(),
+        site.mount(app, desk, theme=ui.theme()),
+        ui.build(language),
         path="/",
+        auth_dependency=_gradio_visitor,
         theme=ui.theme(),
         head=ui.head(),
+        show_error=False,
+        max_file_size=0,
         ssr_mode=False,
         run_history=False,
         footer_links=[],
     )
 
 
-class Guard:
-    """Middleware: keeps the page's traffic on this server, and answers out of caches."""
+def _gradio_visitor(request: Request) -> str | None:
+    """Who calls a function of Gradio's; None is refused (401). Its page is the same for all."""
+    if not runs_code(request.url.path):
+        return ""
+    person = rights.person_of(rights.desk_of(request), request)
+    return None if person is None else person.id
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Add the headers to whatever the app answers (streams are passed on as they come)."""
+def _barred(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, rights.BarredError):
+        raise error
+    seconds = error.values.get("seconds")
+    headers = {"retry-after": str(seconds)} if seconds else None
+    detail = {"detail": error.said(spoken(request))}
+    return JSONResponse(detail, error.status, headers=headers)
 
-        async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["content-security-policy"] = _POLICY
-                headers["referrer-policy"] = "no-referrer"
-                headers["x-content-type-options"] = "nosniff"
-                if scope["path"].startswith("/api/"):
-                    headers["cache-control"] = "no-store"
-                elif scope["path"].startswith("/page/"):
-                    headers["cache-control"] = "no-cache"
-            await send(message)
 
-        await self._app(scope, receive, guarded)
+def _malformed(_request: Request, error: Exception) -> JSONResponse:
+    """Where a request is not as described; what it held is not sent back.
+
+    FastAPI's own answer repeats the input: passwords too, and on NaN or half a character it fails.
+    """
+    if not isinstance(error, RequestValidationError):
+        raise error
+    wrong = [{name: one[name] for name in ("loc", "msg", "type")} for one in error.errors()]
+    return JSONResponse({"detail": wrong}, 422)
+
+
+def loopback(host: str) -> bool:
+    """Whether an address to listen on is reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -107,7 +128,26 @@ def listen(host: str, port: int) -> socket.socket:
     )
 
 
-def serve(app: FastAPI, bound: socket.socket) -> None:
-    """Answer requests on `bound` until interrupted."""
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
-    uvicorn.Server(config).run(sockets=[bound])
+def server(app: FastAPI, *, proxy: str = "") -> uvicorn.Server:
+    """What answers requests.
+
+    Args:
+        app: The application.
+        proxy: Addresses, separated by commas, whose word on the browser's address and on https
+            (`X-Forwarded-For`, `X-Forwarded-Proto`) is taken; nobody's by default.
+    """
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            timeout_graceful_shutdown=2,
+            proxy_headers=bool(proxy),
+            forwarded_allow_ips=proxy or [],
+            server_header=False,
+        )
+    )
+
+
+def serve(app: FastAPI, bound: socket.socket, *, proxy: str = "") -> None:
+    """Answer requests on `bound` until interrupted; for `proxy` see `server`."""
+    server(app, proxy=proxy).run(sockets=[bound])

@@ -8,9 +8,10 @@ from __future__ import annotations
 import gradio as gr
 
 from annotate.player import player
-from annotate.text import PAGE
+from annotate.words import ENGLISH
 
 _LOCAL = ["system-ui", "sans-serif"]
+_STYLES = ("page.css", "work.css", "dialogs.css")
 
 
 def theme() -> gr.themes.Base:
@@ -19,16 +20,15 @@ def theme() -> gr.themes.Base:
 
 
 def head() -> str:
-    """Our own style sheet, linked: Gradio would rewrite the selectors of one that it is given."""
-    return (
-        '<link rel="stylesheet" href="page/page.css">'
-        '<meta name="color-scheme" content="light dark">'
-    )
+    """Our own style sheets, linked: Gradio would rewrite the selectors of one that it is given."""
+    links = (f'<link rel="stylesheet" href="page/{style}">' for style in _STYLES)
+    return "".join(links) + '<meta name="color-scheme" content="light dark">'
 
 
-def build() -> gr.Blocks:
-    """The Gradio app; nothing about the database goes into it."""
-    with gr.Blocks(title=PAGE["title"], fill_width=True, analytics_enabled=False) as demo:
-        player()
+def build(language: str = "auto") -> gr.Blocks:
+    """The Gradio app, in one language or the browser's; nothing about the database goes into it."""
+    title = ENGLISH.PAGE["title"]
+    with gr.Blocks(title=title, fill_width=True, analytics_enabled=False) as demo:
+        player(language)
     demo.queue(default_concurrency_limit=16)
     return demo

@@ -6,7 +6,7 @@
 Per pair five votes and per clip thirty-two scores. People claim a pair, think, and vote, all
 through one owner, as in the app; then as fast as they can. Then a full and an incremental snapshot
 are published while they go on. What readers do is measured in a fresh process each, with the memory
-above an idle one. Left out: the page, the network, the agreement of single dimensions with people.
+above an idle one. Left out: the page and the network.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def measure(file: Path, pairs: int, config: Config) -> Figures:
         some: list[Triple] = (
             owner.frame("pairs", ["id", "a", "b"]).sample(min(pairs, 50_000), seed=1).rows()
         )
-        with timed(figures, "first next pair (loads), s"):
+        with timed(figures, "first next pair (loads in the background), s"):
             first = claim(owner, "nobody", some, config)
             assert first is not None
             owner.release(first.id)
@@ -200,6 +200,10 @@ def _agreement(store: Store) -> object:
     )
 
 
+def _dimensions(store: Store) -> object:
+    return store.agreement()
+
+
 def _votes(store: Store) -> object:
     return store.frame("votes", ["pair", "annotator", "outcome", "time_ms"])
 
@@ -208,6 +212,7 @@ LOOKS: dict[str, Callable[[Store], object]] = {
     "open and look": _open,
     "labels": _labels,
     "people against scorer": _agreement,
+    "agreement per dimension": _dimensions,
     "four columns of all votes": _votes,
 }
 """What readers do, each in a process of its own."""

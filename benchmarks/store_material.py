@@ -19,15 +19,18 @@ from data.store.rows import to_votes, vote_payload
 from data.store.schema import meta
 
 ANNOTATORS = 200
+_PAIR = (  # the identity that `data.records.Pair` works out
+    """left(sha256('["pair","default","' || least(x, y) || '","' || greatest(x, y) || '"]'), 32)"""
+)
 _STEPS = """
 INSERT INTO prompts SELECT i + 1, md5('prompt ' || i), 'prompt ' || i, 'train', ''
   FROM range({p}) r(i);
 INSERT INTO candidates SELECT i + 1, sha256(CAST(i AS VARCHAR)), md5('prompt ' || i // 4),
   '/clips/' || i || '.mkv', 'shapes', '', i, '{{}}', 8.0, 9, 48, 48 FROM range({n}) r(i);
-INSERT INTO pairs SELECT i + 1, md5('pair ' || i), md5('prompt ' || i // 4), least(x, y),
+INSERT INTO pairs SELECT i + 1, {pair}, md5('prompt ' || i // 4), least(x, y),
   greatest(x, y), x, 'lite', 0.1, 'all', 'default' FROM (SELECT i, sha256(CAST(i AS VARCHAR)) AS x,
   sha256(CAST(i // 4 * 4 + (i + 1) % 4 AS VARCHAR)) AS y FROM range({n}) r(i));
-INSERT INTO votes SELECT v + 1, md5('vote ' || v), md5('pair ' || i),
+INSERT INTO votes SELECT v + 1, md5('vote ' || v), {pair},
   'annotator-' || (hash(i) + v % {k}) % {people}, x, y, 'preference',
   CASE WHEN hash(v) % 3 = 0 THEN x ELSE y END, NULL, false, '{{}}', 'shown', NULL, '', 4.5,
   '{{"left":1.0}}', 1700000000000 + v, md5('salt ' || v), sha256('chain ' || v)
@@ -44,7 +47,8 @@ def make(file: Path, *, pairs: int, votes: int, scores: int) -> None:
     """`pairs` pairs of as many clips, with so many votes each, and so many scores per clip."""
     Store.own(file).close()
     database = Database(file)
-    filled = _STEPS.format(n=pairs, p=pairs // 4, k=votes, d=scores, people=ANNOTATORS)
+    sizes = {"n": pairs, "p": pairs // 4, "k": votes, "d": scores, "people": ANNOTATORS}
+    filled = _STEPS.format(**sizes, pair=_PAIR)
     for step in filled.split(";\n"):
         database.writer.execute(step)
     database.close()

@@ -16,20 +16,19 @@ Intervals: Wilson's for a share of independent votes. For win rates over prompts
 each, a bootstrap that draws whole prompts; where all prompts agree exactly a bootstrap has no
 spread, so there Wilson's interval on the number of prompts stands instead.
 
-Left out on purpose: agreement between people (kappa, alpha) and reliability per person. Pure: no
-IO.
+Left out on purpose: ties and margins (`data.judged`), agreement between people (`data.consensus`),
+reliability per person (`data.raters`). Pure: no IO.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
+from data.bootstrap import wilson_bounds
 from data.records import Pair, Vote
 from data.votes import live_votes
 
@@ -88,20 +87,45 @@ class Agreement:
         } | {"changed": self.changed}
 
 
-def agreement(pairs: Iterable[Pair], votes: Iterable[Vote]) -> Agreement:
-    """Count what people said about OmniScore's `best`; votes about pairs not given are ignored."""
-    known = {pair.id: pair for pair in pairs}
-    cast = [vote for vote in votes if vote.pair in known]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposures:
+    """The votes by what could be seen when they were cast (see the module's docstring)."""
+
+    overall: list[Vote]
+    blind: list[Vote]
+    shown: list[Vote]
+    reveals: list[tuple[Vote, Vote]]
+    """A blind answer, and what stands after its reveal."""
+
+
+def exposures(votes: Iterable[Vote]) -> Exposures:
+    """Sort the votes by exposure; undone ones leave, revised ones stay where they say something."""
+    cast = list(votes)
     standing = live_votes(cast)
-    first, last = _blind_answers(cast)
-    revealed = [vote for vote in last if vote.exposure == "shown"]
-    after = {vote.id for vote in revealed}
+    chains = list(zip(*_blind_answers(cast), strict=True))
+    reveals = [(first, last) for first, last in chains if last.exposure == "shown"]
+    after = {last.id for _, last in reveals}
+    return Exposures(
+        overall=standing,
+        blind=[first for first, _ in chains],
+        shown=[v for v in standing if v.exposure == "shown" and v.id not in after],
+        reveals=reveals,
+    )
+
+
+def agreement(pairs: Iterable[Pair], votes: Iterable[Vote]) -> Agreement:
+    """Count what people said about OmniScore's `best`.
+
+    Votes about pairs not given, and about pairs that only check people, are ignored.
+    """
+    known = {pair.id: pair for pair in pairs if pair.trains}
+    found = exposures(vote for vote in votes if vote.pair in known)
     return Agreement(
-        overall=_tally(standing, known),
-        blind=_tally(first, known),
-        shown=_tally([v for v in standing if v.exposure == "shown" and v.id not in after], known),
-        revealed=_tally(revealed, known),
-        changed=sum(_answer(one) != _answer(other) for one, other in zip(first, last, strict=True)),
+        overall=_tally(found.overall, known),
+        blind=_tally(found.blind, known),
+        shown=_tally(found.shown, known),
+        revealed=_tally([last for _, last in found.reveals], known),
+        changed=sum(_answer(one) != _answer(other) for one, other in found.reveals),
     )
 
 
@@ -163,13 +187,8 @@ def wilson(successes: float, n: int, *, level: float = 0.95) -> Share:
         raise ValueError(f"wilson({successes}, {n}, level={level}): successes must lie in [0, n]")
     if n == 0:
         return Share(share=None, low=0.0, high=1.0, n=0)
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share = successes / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    low = 0.0 if successes == 0 else max(0.0, centre - half)
-    high = 1.0 if successes == n else min(1.0, centre + half)
-    return Share(share=share, low=low, high=high, n=n)
+    low, high = wilson_bounds(successes, n, level=level)
+    return Share(share=successes / n, low=low, high=high, n=n)
 
 
 def win_rate(

@@ -92,8 +92,11 @@ def original(candidate: Candidate) -> Path:
     """The untouched original on this machine; fetched into the cache if its path is a URL.
 
     Raises:
-        video.ClipError: it is gone, or its bytes are not those that were admitted.
+        video.ClipError: it is gone, its bytes are not those that were admitted, or there never was
+            one, only votes on it.
     """
+    if not candidate.path:
+        raise video.ClipError(Path(candidate.sha256[:12]), "only votes on it are known, no clip")
     if not remote.is_url(candidate.path):
         return Path(candidate.path)
     kept = remote.cache() / "originals" / _name(candidate.sha256, candidate.path)
@@ -102,6 +105,8 @@ def original(candidate: Candidate) -> Path:
 
 def present(candidate: Candidate) -> bool:
     """Whether the original is there, here or at its URL; nothing is fetched."""
+    if not candidate.path:
+        return False
     if remote.is_url(candidate.path):
         return remote.exists(candidate.path)
     return Path(candidate.path).exists()

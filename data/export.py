@@ -28,7 +28,6 @@ from data.errors import UserError, user_errors
 from data.records import KINDS
 from data.store import Store
 from data.store.parquet import COLUMNS, origin, write_parquet
-from data.store.places import spoken
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -48,11 +47,6 @@ def run(config: Config) -> dict[str, Any]:
     Raises:
         UserError: there is no database, the folder has something in it, or cannot be written.
     """
-    if "://" in config.db:
-        raise UserError(
-            f"--db is {spoken(config.db)!r}; export reads a file. Fetch it first: "
-            f"python -m data.pull --from {spoken(config.db)} --db prefs.duckdb"
-        )
     out = config.out.expanduser().resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"--out {out} exists and is not empty; give a new folder")
@@ -92,7 +86,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--db", default=Config.db, help="the database file (default: %(default)s)")
+    parser.add_argument(
+        "--db",
+        default=Config.db,
+        help="the database file, or postgresql://user@host/name (default: %(default)s)",
+    )
     parser.add_argument("--out", type=Path, required=True, help="the folder to write; new or empty")
     config = Config(**vars(parser.parse_args(argv)))
     manifest = run(config)

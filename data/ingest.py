@@ -9,8 +9,12 @@ A clip that cannot go in is reported with its file and the reason, and the rest 
 ever put in its place. The same bytes for two prompts are a contradiction and go in once at most.
 Run again after an interruption: what is there already is only hashed.
 
+Votes that were cast in another tool come in with `--votes FILE` (CSV, TSV, JSONL, JSON, Parquet:
+columns and words in `data.ballots`), with or without their clips (`data.votefile`).
+
     python -m data.ingest ../shared/data/videodpo_pairs/manifest.csv
     python -m data.ingest my_clips/ --prompt-from name --model-from folder
+    python -m data.ingest --votes arena.csv --columns annotator=judge,time=tstamp
 
 Exit code: 0 everything is in, 1 something was refused, 2 the call or a manifest was wrong.
 """
@@ -27,9 +31,9 @@ from typing import get_args
 
 from tqdm import tqdm
 
-from data import clips, exchange, folders, video
+from data import clips, exchange, folders, video, votefile
 from data.console import say
-from data.errors import user_errors
+from data.errors import UserError, user_errors
 from data.exchange import Entry
 from data.provenance import finished, now_ms
 from data.records import Candidate, Prompt, Record, Run, Split
@@ -43,7 +47,11 @@ _BATCH = 64
 class Config:
     """What to take in, and what to assume where a source does not say."""
 
-    sources: tuple[str, ...]
+    sources: tuple[str, ...] = ()
+    votes: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    campaign: str = ""
     db: str = "prefs.duckdb"
     split: Split = "train"
     model: str = ""
@@ -201,7 +209,21 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("sources", nargs="+", metavar="SOURCE", help="manifest, folder of clips, or clip")
+    add("sources", nargs="*", metavar="SOURCE", help="manifest, folder of clips, or clip")
+    for name, metavar, text in (
+        ("votes", "FILE", "votes that were cast in another tool"),
+        ("columns", "FIELD=COLUMN,...", "of vote files: names of their own, preferred=verdict"),
+        (
+            *("values", "WORD=ANSWER,..."),
+            "of vote files: words of their own, 1=left,2=right,0=tie; or =unusable, =skip",
+        ),
+    ):
+        add(f"--{name}", action="append", default=[], metavar=metavar, help=text)
+    add(
+        "--campaign",
+        default=Config.campaign,
+        help="that the votes of vote files go into (default: votes-<file name>)",
+    )
     add(
         "--db",
         default=Config.db,
@@ -250,7 +272,22 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command: prints what went in and what did not; the exit code says whether all is in."""
     given = vars(_parser().parse_args(argv))
-    report = run(Config(**{**given, "sources": tuple(given["sources"])}))
+    several = {name: tuple(given[name]) for name in ("sources", "votes", "columns", "values")}
+    config = Config(**{**given, **several})
+    if not (config.sources or config.votes):
+        raise UserError("Nothing to take in: give a SOURCE of clips, or --votes FILE")
+    done = _clips(config) if config.sources else 0
+    options = votefile.options(config.campaign, config.split, config.columns, config.values)
+    for path, votes in votefile.run(config.votes, config.db, options).items():
+        for line in votefile.told(path, votes):
+            say(line)
+        done = max(done, int(bool(votes.refused)))
+    return done
+
+
+def _clips(config: Config) -> int:
+    """Take the clips in and say what became of them; the exit code."""
+    report = run(config)
     for where, reason in report.refused:
         say(f"refused  {where}: {reason}")
     for where, difference in report.differing:

@@ -6,14 +6,18 @@
   the better one is `(c + 1/2) / (n + 1)`: the mean of a Beta posterior under Jeffreys' prior. One
   vote gives 0.75, which is about as often as two people agree on such pairs; five of five give
   0.92.
+- `posterior`: both. Prior odds from OmniScore calibrated on the votes about other prompts, updated
+  by each vote under its annotator's reliability; `data/posterior.py` has the method. Pairs without
+  votes keep the calibrated probability, so every scored pair can be used.
 
 Undone and revised votes do not count (`data.votes.live_votes`); a skip is no answer. Pairs leave
 when nobody answered, when the two sides come out even (such a pair has no direction to learn from),
 and when at least half of those who judged called both clips unusable. The last holds for every
-source: it is a verdict on the material, not on its order. `left_out` says how many left, and why.
+source: it is a verdict on the material, not on its order. Pairs that check people (`Pair.trains`)
+leave too, and the caller hands in only votes that count (`data.decisions.counted`). `left_out`
+says how many left, and why.
 
-Left out on purpose: strength of a preference, answers per question, reliability of annotators, and
-the `posterior` that joins scores and votes. Pure: no IO.
+Left out on purpose: strength of a preference and answers per question. Pure: no IO.
 """
 
 from __future__ import annotations
@@ -22,14 +26,17 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
-from data.omniscore import Omni, Profile, totals
+from data.calibration import Shares
+from data.omniscore import NO_PROFILE, Omni, Profile, totals, usual
 from data.records import LabelSource, Pair, Preference, Score, Vote
 from data.votes import live_votes
 
 JEFFREYS = 0.5
 """Pseudo-votes for each side (Beta(1/2, 1/2))."""
+_EVEN = 1e-12
+"""Beliefs closer than rounding have no direction."""
 
-Reason = Literal["unusable", "unscored", "unvoted", "skipped", "even"]
+Reason = Literal["check", "unusable", "unscored", "unvoted", "skipped", "even"]
 Resolved = Preference | Reason
 LabelRule = Callable[..., list[Preference]]
 
@@ -46,7 +53,7 @@ def auto(
     With a `profile` the opinion is computed anew from the raw scores; with None the one stored with
     the pair (`Pair.best`) counts, which is how imported pairs keep theirs.
     """
-    return _kept(_auto(pairs, scores, votes, profile))
+    return with_label(_auto(pairs, scores, votes, profile))
 
 
 def human(
@@ -57,10 +64,25 @@ def human(
     profile: Profile | None = None,
 ) -> list[Preference]:
     """The people's posterior share per pair, in the order of `pairs`; scores are not looked at."""
-    return _kept(_human(pairs, scores, votes, profile))
+    return with_label(_human(pairs, scores, votes, profile))
 
 
-LABELS: dict[str, LabelRule] = {"auto": auto, "human": human}
+def posterior(
+    pairs: Sequence[Pair],
+    scores: Iterable[Score],
+    votes: Iterable[Vote],
+    *,
+    profile: Profile | None = None,
+) -> list[Preference]:
+    """What scores and votes say together, in the order of `pairs`.
+
+    `profile` says whose dimensions the prior has (of a calibrated one, the base: a stored
+    calibration has seen the pair's own votes); None: the profile that most pairs were made with.
+    """
+    return with_label(_posterior(pairs, scores, votes, profile))
+
+
+LABELS: dict[str, LabelRule] = {"auto": auto, "human": human, "posterior": posterior}
 """Label sources by the name that `train.dpo --labels` takes; all have the signature of `auto`."""
 
 
@@ -73,12 +95,33 @@ def left_out(
     profile: Profile | None = None,
 ) -> dict[Reason, int]:
     """How many pairs the source leaves out, by reason; reasons that never occur are absent."""
-    rule = {"auto": _auto, "human": _human}[source]
-    resolved = rule(pairs, scores, votes, profile).values()
-    return dict(Counter(result for result in resolved if not isinstance(result, Preference)))
+    return without_label(resolve(source, pairs, scores, votes, profile=profile))
 
 
-def _kept(resolved: Mapping[str, Resolved]) -> list[Preference]:
+def resolve(
+    source: str,
+    pairs: Sequence[Pair],
+    scores: Iterable[Score],
+    votes: Iterable[Vote],
+    *,
+    profile: Profile | None = None,
+) -> dict[str, Resolved]:
+    """The label of each pair by a source's name, or why it has none, in the order of `pairs`."""
+    rule = {"auto": _auto, "human": _human, "posterior": _posterior}[source]
+    return rule(pairs, scores, votes, profile)
+
+
+def without_label(resolved: Mapping[str, Resolved]) -> dict[Reason, int]:
+    """How many pairs have none, by reason."""
+    counts: Counter[Reason] = Counter()
+    for result in resolved.values():
+        if not isinstance(result, Preference):
+            counts[result] += 1
+    return dict(counts)
+
+
+def with_label(resolved: Mapping[str, Resolved]) -> list[Preference]:
+    """The labels of those pairs that have one."""
     return [result for result in resolved.values() if isinstance(result, Preference)]
 
 
@@ -91,7 +134,9 @@ def _auto(
     for pair in pairs:
         scored = _higher(pair, known.get(pair.a), known.get(pair.b))
         best = pair.best if profile is None else scored
-        if _unusable(answers[pair.id]):
+        if not pair.trains:
+            resolved[pair.id] = "check"
+        elif _unusable(answers[pair.id]):
             resolved[pair.id] = "unusable"
         elif best is None:
             resolved[pair.id] = "unscored"
@@ -117,6 +162,8 @@ def _human(
 
 def _people(pair: Pair, answers: Sequence[Vote]) -> Resolved:
     judged = [vote for vote in answers if vote.outcome != "skip"]
+    if not pair.trains:
+        return "check"
     if not judged:
         return "skipped" if answers else "unvoted"
     if _unusable(answers):
@@ -131,6 +178,41 @@ def _people(pair: Pair, answers: Sequence[Vote]) -> Resolved:
     probability = (share[chosen] + JEFFREYS) / (len(judged) + 2 * JEFFREYS)
     evidence = tuple(vote.id for vote in sorted(judged, key=lambda vote: vote.time_order))
     return _preference(pair, chosen, probability, "human", evidence)
+
+
+def _posterior(
+    pairs: Sequence[Pair], scores: Iterable[Score], votes: Iterable[Vote], profile: Profile | None
+) -> dict[str, Resolved]:
+    from data.posterior import beliefs  # here: the other sources do not wait for its solvers
+
+    cast = list(votes)
+    answers = _by_pair(cast)
+    known = profile or usual(pairs) or NO_PROFILE
+    found = beliefs(pairs, scores, cast, known)
+    resolved: dict[str, Resolved] = {}
+    for pair in pairs:
+        judged = [vote for vote in answers[pair.id] if vote.outcome != "skip"]
+        if not pair.trains:
+            resolved[pair.id] = "check"
+        elif _unusable(judged):
+            resolved[pair.id] = "unusable"
+        elif not judged and pair.id not in found.scored:
+            resolved[pair.id] = "unscored"
+        else:
+            scored = (known.name,) if pair.id in found.scored else ()
+            resolved[pair.id] = _believed(pair, found.pairs[pair.id], scored, judged)
+    return resolved
+
+
+def _believed(
+    pair: Pair, found: Shares, scored: tuple[str, ...], judged: Sequence[Vote]
+) -> Resolved:
+    if abs(found.a - found.b) < _EVEN:
+        return "even"
+    chosen = pair.a if found.a > found.b else pair.b
+    probability = max(found.a, found.b) + found.tie / 2
+    votes = tuple(vote.id for vote in sorted(judged, key=lambda vote: vote.time_order))
+    return _preference(pair, chosen, min(1.0, probability), "posterior", (*scored, *votes))
 
 
 def _unusable(answers: Sequence[Vote]) -> bool:

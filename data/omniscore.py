@@ -10,22 +10,22 @@ has classical measures in place of the seven quality dimensions and none for ali
 heuristic and says so. `shapes` is `lite` plus the built-in model's text-video encoder. Ranges of
 `lite` come from the definitions of the measures, not from fitting to any clips or votes.
 
-Left out on purpose: scores themselves (`scorers/`), weights fitted to votes (`data/labels.py` makes
-them by `dataclasses.replace` on a profile), and VBench's eight semantic dimensions that need
-annotated prompts.
+Left out on purpose: scores themselves (`scorers/`), weights fitted to votes (`data/calibration.py`
+makes profiles of them), and VBench's eight semantic dimensions that need annotated prompts.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from data.profile import Dimension, Group, Profile
-from data.records import Score
+from data.records import Pair, Score
 
 # VBench, scripts/constant.py: QUALITY_WEIGHT and SEMANTIC_WEIGHT.
-QUALITY_SHARE, SEMANTIC_SHARE = 4.0, 1.0
+SHARES = (4.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +47,41 @@ class Omni:
     `Profile.lacks`."""
 
 
-def blend(quality: float | None, semantic: float | None) -> float | None:
+def blend(
+    quality: float | None, semantic: float | None, shares: tuple[float, float] = SHARES
+) -> float | None:
     """(4 quality + semantic) / 5; the other one alone where a profile has only one group."""
     if quality is None or semantic is None:
         return quality if semantic is None else semantic
-    shares = QUALITY_SHARE + SEMANTIC_SHARE
-    return (QUALITY_SHARE * quality + SEMANTIC_SHARE * semantic) / shares
+    return (shares[0] * quality + shares[1] * semantic) / sum(shares)
 
 
 def _group(profile: Profile, group: Group, normalised: Mapping[str, float]) -> float | None:
     """Weighted mean over the rows of `group` that are present; None if their weights sum to 0."""
     rows = [row for row in profile.dimensions if row.group == group and row.key in normalised]
-    weight = sum(row.weight for row in rows)
-    return sum(row.weight * normalised[row.key] for row in rows) / weight if weight else None
+    weight = sum(abs(row.weight) for row in rows)
+    return sum(_share(row, normalised[row.key]) for row in rows) / weight if weight else None
+
+
+def _share(row: Dimension, place: float) -> float:
+    """What a dimension adds to its group: its weight by its place, counted from the good end."""
+    return row.weight * place if row.weight >= 0 else -row.weight * (1.0 - place)
+
+
+def coefficients(profile: Profile) -> dict[str, float]:
+    """By how much the total rises per unit of each normalised dimension, others held."""
+    size = {
+        group: sum(abs(row.weight) for row in profile.dimensions if row.group == group)
+        for group in ("quality", "semantic")
+    }
+    named = zip(("quality", "semantic"), profile.shares, strict=True)
+    shares = {group: share for group, share in named if size[group]}
+    return {
+        row.key: shares[row.group] / sum(shares.values()) * row.weight / size[row.group]
+        if size[row.group]
+        else 0.0
+        for row in profile.dimensions
+    }
 
 
 def aggregate(raw: Mapping[str, float], profile: Profile) -> Omni:
@@ -77,7 +99,7 @@ def aggregate(raw: Mapping[str, float], profile: Profile) -> Omni:
     normalised = {row.key: row.normalise(raw[row.key]) for row in rows if row.key in raw}
     missing = tuple(row.key for row in rows if row.key not in raw)
     quality, semantic = (_group(profile, group, normalised) for group in ("quality", "semantic"))
-    total = None if missing else blend(quality, semantic)
+    total = None if missing else blend(quality, semantic, profile.shares)
     return Omni(total, quality, semantic, normalised, missing)
 
 
@@ -161,12 +183,13 @@ _LITE = (
     ),
 )
 
+_HALFWAY = "frames left out, made again by optical flow; the range is that of AMT-S (vbench-amt)"
 # VBench 45e79ec, scripts/constant.py: key, label, scorer, raw value, min, max, weight.
 _VBENCH_ROWS = (
     ("subject_consistency", "Subject consistency", "dino", "DINO ViT-B/16", 0.1462, 1.0, 1.0),
     ("background_consistency", "Background consistency", "clip", "CLIP ViT-B/32", 0.2615, 1.0, 1.0),
     ("temporal_flickering", "Temporal flickering", "flicker", "frame difference", 0.6293, 1.0, 1.0),
-    ("motion_smoothness", "Motion smoothness", "amt", "AMT-S interpolation", 0.706, 0.9975, 1.0),
+    ("motion_smoothness", "Motion smoothness", "halfway", _HALFWAY, 0.706, 0.9975, 1.0),
     ("dynamic_degree", "Dynamic degree", "raft", "RAFT, moving or not", 0.0, 1.0, 0.5),
     ("aesthetic_quality", "Aesthetic quality", "laion", "LAION v1 linear / 10", 0.0, 1.0, 1.0),
     ("imaging_quality", "Imaging quality", "musiq", "MUSIQ-SPAQ / 100", 0.0, 1.0, 1.0),
@@ -214,6 +237,24 @@ PROFILES: dict[str, Profile] = {
             title="the eight dimensions of VBench with its ranges and weights",
             dimensions=_VBENCH,
         ),
+        Profile(
+            name="vbench-amt",
+            title="vbench with VBench's own interpolator AMT-S, which you bring",
+            dimensions=tuple(
+                replace(row, scorer="amt", source="AMT-S interpolation")
+                if row.key == "motion_smoothness"
+                else row
+                for row in _VBENCH
+            ),
+        ),
     )
 }
 """Every profile by name. A new one is a row here."""
+NO_PROFILE = Profile(name="", title="nothing is measured", dimensions=())
+"""For pairs without scores."""
+
+
+def usual(pairs: Iterable[Pair]) -> Profile | None:
+    """The profile that most pairs were made with, the first by name of several; None: no pair."""
+    count = Counter(pair.profile for pair in pairs if pair.profile in PROFILES)
+    return PROFILES[min(count, key=lambda name: (-count[name], name))] if count else None

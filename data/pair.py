@@ -19,11 +19,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from data import pairs, provenance
+from data import calibration, pairs, provenance
 from data.console import say
 from data.errors import UserError, user_errors
 from data.omniscore import PROFILES, totals
-from data.records import Candidate, Pair, Prompt, Score
+from data.profile import Profile
+from data.records import Candidate, Decision, Pair, Prompt, Score
 from data.store import Store
 
 SPLITS = ("train", "test", "all")
@@ -68,8 +69,9 @@ def run(config: Config) -> Report:
     _check(config)
     started = provenance.now_ms()
     with Store.open(config.db) as store:
+        profile = _profile(store, config.profile)
         candidates = _candidates(store, config.split)
-        omni = totals(cast("list[Score]", store.all("scores")), PROFILES[config.profile])
+        omni = totals(cast("list[Score]", store.all("scores")), profile)
         known = {clip: each.total for clip, each in omni.items() if each.total is not None}
         chosen = pairs.STRATEGIES[config.strategy](
             candidates, known, config.seed, profile=config.profile, campaign=config.campaign
@@ -92,16 +94,21 @@ def run(config: Config) -> Report:
 def _check(config: Config) -> None:
     for option, value, allowed in (
         ("--strategy", config.strategy, tuple(pairs.STRATEGIES)),
-        ("--profile", config.profile, tuple(PROFILES)),
         ("--split", config.split, SPLITS),
     ):
         if value not in allowed:
             raise UserError(f"{option} is {value!r}; it must be one of {', '.join(allowed)}")
+    if not config.profile.startswith(calibration.PREFIX):
+        calibration.profile_named(config.profile)  # a mistyped name needs no database to be one
     if not 0 <= config.filter_percentile < 100:
         raise UserError(
             f"--filter-percentile is {config.filter_percentile}; it must be from 0 (keep all) to "
             "below 100"
         )
+
+
+def _profile(store: Store, name: str) -> Profile:
+    return calibration.profile_named(name, cast("list[Decision]", store.all("decisions")))
 
 
 def _candidates(store: Store, split: str) -> dict[str, list[str]]:
@@ -151,7 +158,8 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--profile",
         default=default.profile,
-        help=f"OmniScore profile to rank by, one of {', '.join(PROFILES)} (default: %(default)s)",
+        help=f"OmniScore profile to rank by, one of {', '.join(PROFILES)}, or calibrated:ID "
+        "(python -m data.calibrate --list) (default: %(default)s)",
     )
     add(
         "--filter-percentile",

@@ -12,6 +12,8 @@ so that
 then
   names no best.
 
+Copies that `data.gold` spoiled on purpose (model `gold:<kind>`) are paired by nobody but itself.
+
 Strategies that rank leave out clips without a total, prompts with too few clips for the rank, and
 two clips of exactly equal total: a missing score is neither 0 nor a tie. Nothing ever pairs clips
 of different prompts.
@@ -29,6 +31,8 @@ from typing import Protocol
 
 from data.records import Candidate, Pair, digest
 
+GOLD_MODEL = "gold:"
+"""How `Candidate.model` begins for a copy that `data.gold` made."""
 Choose = Callable[[int], Iterable[tuple[int, int]]]
 
 
@@ -49,9 +53,14 @@ class Strategy(Protocol):
 
 
 def by_prompt(candidates: Iterable[Candidate]) -> dict[str, list[str]]:
-    """Hashes per prompt id, each once and sorted, so that no order of arrival matters."""
+    """Hashes per prompt id, each once and sorted, so that no order of arrival matters.
+
+    Copies that were spoiled on purpose (model `gold:...`) check people and are never among them.
+    """
     found: dict[str, set[str]] = {}
     for candidate in candidates:
+        if candidate.model.startswith(GOLD_MODEL):
+            continue
         found.setdefault(candidate.prompt, set()).add(candidate.sha256)
     return {prompt: sorted(clips) for prompt, clips in found.items()}
 

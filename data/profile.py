@@ -40,7 +40,7 @@ class Dimension:
     low: float = 0.0
     high: float = 1.0
     weight: float = 1.0
-    """Within its group."""
+    """Within its group. Below 0 (fitted to votes): less is better, the place counts from `high`."""
     clip: bool = False
     heuristic: bool = False
     """A classical stand-in: no claim that people agree with it."""
@@ -68,6 +68,10 @@ class Profile:
     title: str
     """One line for people."""
     dimensions: tuple[Dimension, ...]
+    shares: tuple[float, float] = (4.0, 1.0)
+    """Of quality and semantic in the total; VBench, `scripts/constant.py`: 4 and 1."""
+    base: str = ""
+    """Name of the profile whose weights were replaced by fitted ones; empty: none were."""
 
     def __post_init__(self) -> None:
         """Refuse two rows with one key."""

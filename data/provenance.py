@@ -15,7 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from data.records import Run, RunKind, digest
+from data.proceedings import RunKind
+from data.records import Run, digest
 
 
 def now_ms() -> int:

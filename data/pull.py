@@ -95,7 +95,7 @@ def _marks(places: Places, source: PostgresStore, held: Marks) -> Marks:
         return nothing
     if known.get("source") != source.identity():
         return nothing
-    marks, then = known["marks"], known["held"]
+    marks, then = {**nothing, **known["marks"]}, {**nothing, **known["held"]}
     fits = {kind for kind in KINDS if marks[kind] <= there[kind] and then[kind] <= held[kind]}
     return {kind: marks[kind] if kind in fits else 0 for kind in KINDS}
 

@@ -16,12 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from data.proceedings import Decision, Run
+
 Split = Literal["train", "test"]
 Outcome = Literal["preference", "tie", "skip", "undo"]
 Exposure = Literal["blind", "shown"]
 Strength = Literal["slightly", "clearly"]
 LabelSource = Literal["auto", "human", "posterior"]
-RunKind = Literal["sample", "score", "pair", "dpo", "vader", "compare", "ingest"]
 
 
 def digest(*parts: object) -> str:
@@ -65,7 +66,8 @@ class Candidate:
     prompt: str
     """`Prompt.id`."""
     path: str
-    """Where the untouched original lies (absolute path)."""
+    """Where the untouched original lies (absolute path or URL); empty where nobody has the clip and
+    only votes on it are known: then rate and sizes are 0, and `sha256` is of the votes' words."""
     model: str
     """Generator, for people: `shapes`, `VideoCrafter2`; empty when not known."""
     adapter: str = ""
@@ -85,9 +87,12 @@ class Candidate:
         """Refuse a hash that is not one, and impossible sizes."""
         if len(self.sha256) != 64 or set(self.sha256) - set("0123456789abcdef"):
             raise ValueError(f"Candidate.sha256 is {self.sha256!r}; it must be 64 hex digits")
-        for name in ("fps", "frames", "width", "height"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"Candidate.{name} is {getattr(self, name)!r}; must be above 0")
+        sizes = {name: getattr(self, name) for name in ("fps", "frames", "width", "height")}
+        if not self.path and not any(sizes.values()):
+            return
+        for name, value in sizes.items():
+            if not value > 0:
+                raise ValueError(f"Candidate.{name} is {value!r}; must be above 0")
 
     @property
     def id(self) -> str:
@@ -124,6 +129,10 @@ class Score:
         return digest("score", self.candidate, self.scorer, self.version, self.dimension)
 
 
+NEVER_TRAINS = ("gold", "practice", "repeat")
+"""First words of `Pair.strategy` (before a colon) of pairs that check people, not clips."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
     """Two clips of one prompt to be compared, in canonical order (`a` < `b` as text)."""
@@ -141,6 +150,7 @@ class Pair:
     margin: float | None = None
     """OmniScore of the best minus that of the worst, >= 0; None where a score is missing."""
     strategy: str = ""
+    """How it was chosen; `gold:<kind>`, `practice:<kind>` and `repeat:<pair>` check people."""
     campaign: str = "default"
 
     def __post_init__(self) -> None:
@@ -166,8 +176,14 @@ class Pair:
 
     @property
     def id(self) -> str:
-        """Identity: the campaign and the two clips."""
-        return digest("pair", self.campaign, self.a, self.b)
+        """Identity: the campaign and the two clips; a repeated pair is not the first one again."""
+        again = () if self.trains else (self.strategy,)
+        return digest("pair", self.campaign, self.a, self.b, *again)
+
+    @property
+    def trains(self) -> bool:
+        """Whether its votes may become labels: gold, practice and repeated pairs never do."""
+        return self.strategy.partition(":")[0] not in NEVER_TRAINS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,26 +271,7 @@ class Preference:
         return digest("preference", self.pair, self.source)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What a command did: enough to repeat it."""
-
-    id: str
-    kind: RunKind
-    config: Mapping[str, Any]
-    code: str
-    """Code version: git revision, or the package's version outside a checkout."""
-    snapshot: int = 0
-    """Sequence number of the last vote that the run saw."""
-    labels: str = ""
-    """Digest of the label set that it used; empty where it used none."""
-    folder: str = ""
-    started_ms: int
-    finished_ms: int = 0
-    metrics: Mapping[str, float] = field(default_factory=dict)
-
-
-Record = Prompt | Candidate | Score | Pair | Vote | Run
+Record = Prompt | Candidate | Score | Pair | Vote | Run | Decision
 KINDS: dict[str, type[Record]] = {
     "prompts": Prompt,
     "candidates": Candidate,
@@ -282,5 +279,6 @@ KINDS: dict[str, type[Record]] = {
     "pairs": Pair,
     "votes": Vote,
     "runs": Run,
+    "decisions": Decision,
 }
 """Every kind of record that the store holds, by the name that `Store.all` and `frame` take."""

@@ -26,3 +26,19 @@ def live_votes(votes: Iterable[Vote]) -> list[Vote]:
         if vote.outcome != "undo" and vote.id not in revised
     }
     return sorted(standing.values(), key=lambda vote: vote.time_order)
+
+
+def first_answers(votes: Iterable[Vote]) -> list[Vote]:
+    """For each vote that stands, what was answered before any score was shown.
+
+    That is the last blind vote of its chain of revisions; where there is none, the vote itself.
+    """
+    every = list(votes)
+    known = {vote.id: vote for vote in every}
+    first = []
+    for vote in live_votes(every):
+        link: Vote | None = vote
+        while link is not None and link.exposure != "blind":
+            link = known.get(link.revises) if link.revises else None
+        first.append(link or vote)
+    return first

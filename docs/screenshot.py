@@ -82,7 +82,7 @@ def _picture(browser: Browser, address: str, device: dict, out: Path) -> None:
     page.goto(address)
     page.fill("input[name=name]", VISITOR)
     page.keyboard.press("Enter")
-    page.wait_for_selector("#second-look[data-state=pair] [data-act=skip]:enabled")
+    page.wait_for_selector("#second-look[data-state=pair][data-ready=true]")
     page.wait_for_timeout(SETTLED_MS)
     page.screenshot(path=out)
     page.close()

@@ -1,7 +1,11 @@
-"""`python -m scorers`: score the clips of a database, or `--list` what can judge.
+"""`python -m scorers`: score the clips of a database, `--list` what can judge, `--fetch` weights.
 
-The method is in `scorers/run.py`. Exit codes: 0 all clips judged, 1 some clips could not be read
-(named on standard error), 2 a mistake in the call.
+    python -m scorers --db prefs.duckdb --profile lite
+    python -m scorers --fetch vbench               # a profile, a scorer, or a row of --list
+
+The method is in `scorers/run.py`, weights in `scorers/weights.py`. Exit codes: 0 all clips judged
+by all scorers, 1 some clips could not be read or some scorers have no weights here (named on
+standard error), 2 a mistake in the call.
 """
 
 from __future__ import annotations
@@ -12,26 +16,15 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import cast
 
-import scorers
 from data.console import say, table
 from data.errors import user_errors
 from data.omniscore import PROFILES, Omni, raw_values, totals
 from data.profile import Profile
 from data.records import Score
 from data.store import Store
-from scorers.run import Config, Report, run
-
-
-def scorer_table() -> str:
-    """Every scorer: dimensions, raw ranges, gradients, weights and their licence."""
-    rows = []
-    for name in scorers.names():
-        card = scorers.card(name)
-        for dimension, (low, high) in card.ranges.items():
-            grad = "yes" if card.differentiable else "no"
-            rows.append((name, dimension, f"{low:g} to {high:g}", grad, card.weights, card.licence))
-    header = ("scorer", "dimension", "raw range", "gradients", "weights", "licence")
-    return table(header, rows)
+from scorers import listing, weights
+from scorers.judging import Report
+from scorers.run import Config, Share, profile_in, run
 
 
 def summary(scores: Sequence[Score], clips: int, profile: Profile) -> str:
@@ -65,9 +58,17 @@ def _numbers(values: Sequence[float], clips: int) -> tuple[str, str, str, str]:
     return _mean(values), f"{min(values):.3f}", f"{max(values):.3f}", missing
 
 
+def complain(report: Report) -> None:
+    """Name what could not be done, on standard error."""
+    for name, reason in report.absent.items():
+        sys.stderr.write(f"scorer {name} is missing: {reason}\n")
+    for path, reason in report.failed.items():
+        sys.stderr.write(f"not scored: {path}: {reason}\n")
+
+
 def tell(report: Report, config: Config) -> None:
     """What the run did, and what the database holds now."""
-    profile = PROFILES[config.profile]
+    profile = profile_in(config.db, config.profile)
     with Store.open(config.db) as store:
         scores, clips = cast("list[Score]", store.all("scores")), store.count("candidates")
     say(f"{config.profile}: {profile.title}")
@@ -78,8 +79,6 @@ def tell(report: Report, config: Config) -> None:
     )
     for dimension, count in report.unjudged.items():
         say(f"{dimension}: {count} clips could not be judged and have no score")
-    for path, reason in report.failed.items():
-        sys.stderr.write(f"not scored: {path}: {reason}\n")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -109,7 +108,14 @@ def parser() -> argparse.ArgumentParser:
         help="CPU threads for torch, 0 = its own choice. One is fastest for small clips and beside "
         "other work (default: %(default)s)",
     )
-    add("--list", action="store_true", help="print every scorer and leave")
+    add(
+        "--weights",
+        default=default.weights,
+        metavar="DIR",
+        help="folder of weights, one folder per row of --list; looked in before the others",
+    )
+    add("--list", action="store_true", help="print every scorer and all weights, and leave")
+    add("--fetch", metavar="NAME", help="download the weights of a profile or scorer, and leave")
     return options
 
 
@@ -117,13 +123,19 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command. Returns its exit code."""
     options = vars(parser().parse_args(argv))
+    weights_dir, fetch = options["weights"], options.pop("fetch")
     if options.pop("list"):
-        say(scorer_table())
+        say(f"{listing.scorer_table()}\n\n{listing.weight_table(weights_dir)}")
         return 0
-    config = Config(**options)
+    if fetch is not None:
+        weights.fetch(listing.wanted(fetch), weights_dir)
+        return 0
+    config, share = Config(**options), Share.of_this_process()
     report = run(config)
-    tell(report, config)
-    return 1 if report.failed else 0
+    complain(report)
+    if share.wait_for_the_others():
+        tell(report, config)
+    return 1 if report.failed or report.absent else 0
 
 
 if __name__ == "__main__":

@@ -6,35 +6,39 @@ is not computed again, so that an interrupted run goes on where it stopped. Rang
 applied on reading (`data/omniscore.py`): another profile with the same scorers costs nothing.
 
 A clip that is missing or broken is named at the end, the others are scored, and the exit code is 1.
-A scorer that cannot judge a clip (motion in one frame) leaves no score. Left out on purpose:
-several processes; several machines.
+So it is with a scorer whose weights are not on this machine: its dimensions are missing, the others
+are scored.
+A scorer that cannot judge a clip (motion in one frame) leaves no score.
+
+    accelerate launch --num_processes 4 -m scorers --db prefs.duckdb --profile vbench
+
+splits the clips over processes by their hash, so that no two judge one clip whatever the others
+have stored meanwhile, and all write to the one database.
 """
 
 from __future__ import annotations
 
-import math
+import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import scorers
-from data import provenance
+from data import calibration, provenance
 from data.errors import UserError
 from data.omniscore import PROFILES
 from data.profile import Profile
-from data.records import Candidate, Prompt, Score
+from data.records import Candidate, Decision, Prompt, Score
 from data.store import Store
+from scorers.judging import Job, Report, judged, readable
+from scorers.weights import MissingWeightsError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from torch import Tensor
-
     from scorers.protocol import Scorer
 
-SMALLEST = 16  # pixels: what every scorer can read
 _PIXELS_AT_ONCE = 8_000_000  # in one batch: about 1 GB of working memory in float32
 _SECONDS_BETWEEN_WRITES = 5.0
 
@@ -53,36 +57,8 @@ class Config:
     """Most clips of one size that are judged at once."""
     threads: int = 1
     """CPU threads of torch; 0 leaves its own choice."""
-
-
-@dataclass(kw_only=True)
-class Report:
-    """What a run did."""
-
-    judged: int = 0
-    """Clips."""
-    stored: int = 0
-    """Scores that are new."""
-    cached: int = 0
-    """Clips that needed nothing."""
-    unjudged: dict[str, int] = field(default_factory=dict)
-    """Clips per dimension that its scorer could not judge."""
-    failed: dict[str, str] = field(default_factory=dict)
-    """Path -> why it could not be read."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    candidate: Candidate
-    prompt: str
-    scorers: tuple[str, ...]
-    """Those that have something left to say about it."""
-
-    @property
-    def kind(self) -> tuple[int, int, int, tuple[str, ...]]:
-        """Jobs of one kind can share a batch."""
-        clip = self.candidate
-        return clip.frames, clip.height, clip.width, self.scorers
+    weights: str = ""
+    """Folder in which weights are looked for first (`scorers/weights.py`)."""
 
 
 def run(config: Config) -> Report:
@@ -91,13 +67,15 @@ def run(config: Config) -> Report:
     Raises:
         UserError: no such profile, a scorer of it is not built in, or no database.
     """
-    profile = profile_named(config.profile)
-    device = _prepare(config)
-    judges = load_all(profile, device)
+    profile = profile_in(config.db, config.profile)
+    share = Share.of_this_process()
+    device = _prepare(config, share)
+    judges, absent = available(profile, device, config.weights)
     started = provenance.now_ms()
     with Store.open(config.db) as store:
-        jobs = _jobs(store, judges, again=config.again)
-        report = Report(cached=store.count("candidates") - len(jobs))
+        clips = [clip for clip in _candidates(store) if clip.sha256 in share]
+        jobs = _jobs(store, clips, judges, again=config.again)
+        report = Report(cached=len(clips) - len(jobs), absent=absent)
         _score(store, _batches(jobs, config.batch), judges, device, report)
         if report.judged:
             metrics = {
@@ -109,31 +87,88 @@ def run(config: Config) -> Report:
     return report
 
 
-def profile_named(name: str) -> Profile:
-    """The profile of that name, if all its scorers are there.
+def profile_in(db: str | Path, name: str) -> Profile:
+    """The profile of that name; a calibrated one as the database knows it.
 
     Raises:
         UserError: unknown, or some scorer is not built in.
     """
+    if not name.startswith(calibration.PREFIX):
+        return profile_named(name)
+    with Store.open(db) as store:
+        return profile_named(name, cast("list[Decision]", store.all("decisions")))
+
+
+def profile_named(name: str, decisions: Iterable[Decision] = ()) -> Profile:
+    """The profile of that name, `calibrated:<id>` included, if all its scorers are there.
+
+    Raises:
+        UserError: unknown, or some scorer is not built in.
+    """
+    profile = calibration.profile_named(name, decisions)
     there = set(scorers.names())
-    ready = [key for key, profile in PROFILES.items() if there.issuperset(profile.scorers)]
-    if name not in PROFILES:
-        raise UserError(f"--profile is {name!r}; it must be one of {', '.join(PROFILES)}")
-    absent = [key for key in PROFILES[name].scorers if key not in there]
+    ready = [key for key, each in PROFILES.items() if there.issuperset(each.scorers)]
+    absent = [key for key in profile.scorers if key not in there]
     if absent:
         raise UserError(
             f"--profile {name}: its scorers {', '.join(absent)} are not built in yet; "
             f"available now: {', '.join(ready)}"
         )
-    return PROFILES[name]
+    return profile
 
 
 def load_all(profile: Profile, device: str) -> dict[str, Scorer]:
-    """The scorers of a profile by name."""
+    """The scorers of a profile by name, all of them."""
     return {name: scorers.load(name, device=device) for name in profile.scorers}
 
 
-def _prepare(config: Config) -> str:
+def available(
+    profile: Profile, device: str, weights_dir: str = ""
+) -> tuple[dict[str, Scorer], dict[str, str]]:
+    """The scorers of a profile that can be loaded, and why the others cannot.
+
+    Raises:
+        MissingWeightsError: not one of them can be loaded.
+    """
+    judges: dict[str, Scorer] = {}
+    absent: dict[str, str] = {}
+    problem: MissingWeightsError | None = None
+    for name in profile.scorers:
+        try:
+            judges[name] = scorers.load(name, device=device, weights_dir=weights_dir)
+        except MissingWeightsError as error:
+            absent[name], problem = str(error), error
+    if problem is not None and not judges:
+        raise problem
+    return judges, absent
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of all clips that this process judges."""
+
+    rank: int = 0
+    processes: int = 1
+
+    @classmethod
+    def of_this_process(cls) -> Share:
+        """As `accelerate launch` says it; everything where it was started alone."""
+        return cls(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+
+    def __contains__(self, sha256: object) -> bool:
+        """Whether the clip with this hash is in it: a matter of the hash alone."""
+        return int(str(sha256)[:12], 16) % self.processes == self.rank
+
+    def wait_for_the_others(self) -> bool:
+        """Come back when every process is here; whether this one is the first."""
+        if self.processes > 1:
+            from accelerate import PartialState
+
+            PartialState().wait_for_everyone()
+        return self.rank == 0
+
+
+def _prepare(config: Config, share: Share) -> str:
     """The device to use; sets the number of CPU threads."""
     import torch
 
@@ -141,20 +176,29 @@ def _prepare(config: Config) -> str:
         torch.set_num_threads(config.threads)
     if config.device != "auto":
         return config.device
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if not torch.cuda.is_available():
+        return "cpu"
+    return f"cuda:{share.rank % torch.cuda.device_count()}"
 
 
-def _jobs(store: Store, judges: Mapping[str, Scorer], *, again: bool) -> list[_Job]:
+def _candidates(store: Store) -> list[Candidate]:
+    """The clips that are somewhere; of those known from imported votes alone there is none."""
+    return [clip for clip in cast("list[Candidate]", store.all("candidates")) if clip.path]
+
+
+def _jobs(
+    store: Store, clips: Iterable[Candidate], judges: Mapping[str, Scorer], *, again: bool
+) -> list[Job]:
     """What is to be done, clips of one kind side by side."""
     texts = {prompt.id: prompt.text for prompt in cast("list[Prompt]", store.all("prompts"))}
     known = set() if again else {score.id for score in cast("list[Score]", store.all("scores"))}
     jobs = []
-    for candidate in cast("list[Candidate]", store.all("candidates")):
+    for candidate in clips:
         left = tuple(
             name for name, judge in judges.items() if _identities(candidate.id, judge) - known
         )
         if left:
-            jobs.append(_Job(candidate, texts[candidate.prompt], left))
+            jobs.append(Job(candidate, texts[candidate.prompt], left))
     return sorted(jobs, key=lambda job: job.kind)
 
 
@@ -168,7 +212,7 @@ def _identities(clip: str, judge: Scorer) -> set[str]:
     }
 
 
-def _batches(jobs: Iterable[_Job], most: int) -> list[list[_Job]]:
+def _batches(jobs: Iterable[Job], most: int) -> list[list[Job]]:
     """Jobs of one kind together, as many as memory allows and at most `most`."""
     found = []
     for (frames, height, width, _), same in groupby(jobs, key=lambda job: job.kind):
@@ -180,7 +224,7 @@ def _batches(jobs: Iterable[_Job], most: int) -> list[list[_Job]]:
 
 def _score(
     store: Store,
-    batches: Sequence[Sequence[_Job]],
+    batches: Sequence[Sequence[Job]],
     judges: Mapping[str, Scorer],
     device: str,
     report: Report,
@@ -194,72 +238,10 @@ def _score(
         total = sum(len(batch) for batch in batches)
         with tqdm(total=total, desc="score", unit="clip", disable=not total) as bar:
             for batch in batches:
-                waiting += _judge(_readable(batch, report), judges, device, report)
+                waiting += judged(readable(batch, report), judges, device, report)
                 bar.update(len(batch))
                 if time.monotonic() - written > _SECONDS_BETWEEN_WRITES:
                     report.stored += store.add(waiting)
                     waiting, written = [], time.monotonic()
     finally:
         report.stored += store.add(waiting)
-
-
-def _readable(batch: Sequence[_Job], report: Report) -> list[tuple[_Job, np.ndarray]]:
-    """Decode a batch; what cannot be read is noted by name and left out."""
-    from data import clips, video
-
-    found = []
-    for job in batch:
-        clip = job.candidate
-        try:
-            frames, _ = clips.read(clip)
-            if min(clip.height, clip.width) < SMALLEST:
-                raise video.ClipError(Path(clip.path), f"smaller than {SMALLEST} px")
-        except video.ClipError as error:
-            report.failed[clip.path] = error.reason
-        else:
-            found.append((job, frames))
-    return found
-
-
-def _judge(
-    clips: Sequence[tuple[_Job, np.ndarray]],
-    judges: Mapping[str, Scorer],
-    device: str,
-    report: Report,
-) -> Iterator[Score]:
-    """Raw values of clips of one kind; a value that is not finite gives no score."""
-    if not clips:
-        return
-    jobs = [job for job, _ in clips]
-    frames = _tensor([frames for _, frames in clips], device)
-    report.judged += len(jobs)
-    for name in jobs[0].scorers:
-        judge = judges[name]
-        for job, row in zip(jobs, _call(judge, frames, jobs), strict=True):
-            for dimension, value in zip(judge.dimensions, row, strict=True):
-                if not math.isfinite(value):
-                    report.unjudged[dimension] = report.unjudged.get(dimension, 0) + 1
-                    continue
-                yield Score(
-                    candidate=job.candidate.id,
-                    scorer=name,
-                    version=judge.version,
-                    dimension=dimension,
-                    value=value,
-                )
-
-
-def _tensor(clips: Sequence[np.ndarray], device: str) -> Tensor:
-    """uint8 clips `t h w c` of one size as one batch `b t c h w` in [0, 1]."""
-    import torch
-
-    stacked = torch.stack([torch.from_numpy(clip) for clip in clips]).to(device)
-    return stacked.permute(0, 1, 4, 2, 3).float() / 255
-
-
-def _call(judge: Scorer, frames: Tensor, jobs: Sequence[_Job]) -> list[list[float]]:
-    import torch
-
-    with torch.inference_mode():
-        raw = judge(frames, [job.prompt for job in jobs], [job.candidate.fps for job in jobs])
-    return raw.float().cpu().tolist()

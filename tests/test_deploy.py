@@ -52,10 +52,10 @@ def test_every_volume_and_dependency_exists(compose: dict, root: Path) -> None:
 
 
 def test_stickiness_is_by_the_cookie_that_the_app_sets(proxy: str, root: Path) -> None:
-    api = root / "annotate" / "api.py"
-    if not api.exists():
+    rights = root / "annotate" / "rights.py"
+    if not rights.exists():
         pytest.skip("the app is not in this checkout")
-    cookie = re.search(r'^COOKIE = "(\w+)"', api.read_text(), re.MULTILINE).group(1)
+    cookie = re.search(r'^COOKIE = "(\w+)"', rights.read_text(), re.MULTILINE).group(1)
     assert f"$cookie_{cookie}" in proxy
 
 

@@ -146,6 +146,12 @@ def admit(clips: Iterable[Candidate], settings: SampleSettings, fit: Fit, model:
 
 
 def _admit(clip: Candidate, settings: SampleSettings, fit: Fit, model: str) -> None:
+    if not clip.path:
+        raise UserError(
+            f"Clip {clip.sha256[:12]} is not there: only votes on it were taken in. Train on "
+            "another database, or take its votes in again from where the clips lie: "
+            "python -m data.ingest --votes"
+        )
     have, want = _size(clip), _wanted(settings)
     if not media.present(clip):
         raise UserError(

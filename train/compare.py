@@ -94,13 +94,13 @@ def run(config: Config) -> RunFolder:
     Raises:
         UserError: nothing to train on, no prompts, an unknown arm or profile.
     """
-    from scorers.run import profile_named
+    from scorers.run import profile_in
     from train import runs
     from train.arms import sampled
     from train.entrants import costs, found, trained
 
     pairs, votes, snapshot = _records(config.db)
-    profile = profile_named(config.profile or usual_profile(pairs))
+    profile = profile_in(config.db, config.profile or usual_profile(pairs))
     prompts = held_out_prompts(config)
     agreed = agreement(pairs, votes)
     say(spoken(agreed))

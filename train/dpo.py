@@ -2,8 +2,9 @@
 
     python -m train.dpo --db prefs.duckdb --labels human
 
-Labels come from people's votes (`human`) or from OmniScore (`auto`: VideoDPO as published). Per
-pair both clips see the same noise at the same noise level; the policy's squared errors are
+Labels come from people's votes (`human`), from OmniScore (`auto`: VideoDPO as published), or from
+both (`posterior`: calibrated OmniScore, updated by each vote; every scored pair has one). Per pair
+both clips see the same noise at the same noise level; the policy's squared errors are
 compared with those of the reference, the same weights with the adapter off
 (`train.losses.diffusion_dpo` has the formula). Before the first step both are equal, so a pair's
 loss starts at exactly ln 2. Noise and noise level are drawn by counter from (seed, pair, epoch).
@@ -14,8 +15,8 @@ Read `chosen_rise` before the loss: it says how much worse the policy denoises t
 people preferred. It rises in every DPO run; beyond `--rise-limit` samples get worse while loss and
 accuracy go on improving.
 
-Left out on purpose: the `posterior` labels, other losses, the reductions of VideoDPO's released
-code, learning-rate schedules, and more than one device.
+Left out on purpose: the reductions of VideoDPO's released code, learning-rate schedules, and more
+than one device.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from data.console import say
 from data.errors import UserError, user_errors
@@ -47,18 +48,28 @@ class Config:
     """Settings of one run. Everything that changes its result is here, and is kept with it."""
 
     db: str = option("prefs.duckdb", "database with pairs, scores and votes")
-    labels: str = option("human", "whose opinion: `human` votes or OmniScore's (`auto`)")
+    labels: str = option(
+        "human", "`human` votes, OmniScore's opinion (`auto`), or both (`posterior`)"
+    )
     model: str = option("shapes", "`shapes` (built in), a diffusers folder, or a hub id")
     steps: int = option(100, "optimizer steps; on `shapes` 75 to 150 are enough")
     batch: int = option(16, "pairs per step")
+    micro: int | None = option(None, "pairs that go through the network together; none: all")
+    checkpointing: Literal["none", "blocks"] = option(
+        "none", "blocks: compute the activations of each block again on the way back: less memory"
+    )
     lr: float = option(5e-4, "AdamW's learning rate; for large models 1e-5 to 1e-4")
     beta: float = option(1000.0, "pull towards the reference; published: 2000 to 5000")
-    loss: str = option("diffusion-dpo", "a name of train.losses.LOSSES")
+    loss: str = option("diffusion-dpo", "diffusion-dpo, hinge, ipo, cdpo, robust or kto")
+    flips: float = option(0.1, "cdpo and robust: share of labels that are the wrong way round")
+    sft: float = option(0.0, "weight of the chosen clips' own errors beside the loss")
     rank: int = option(8, "of the LoRA on the attention's projections")
     alpha: float | None = option(None, "LoRA's alpha; none: the rank, so that its scale is 1")
     seed: int = option(0, "of the LoRA's start, the order of pairs, noise and noise levels")
     held_out: float = option(0.1, "share of prompts never trained on, by hash of the prompt")
-    profile: str | None = option(None, "OmniScore profile; none: the one pairs were made with")
+    profile: str | None = option(
+        None, "OmniScore profile; none: the calibration in use, or what pairs were made with"
+    )
     weights: str = option("paper", "pair weights: paper, code, max-bin (VideoDPO) or none")
     weight_alpha: float | None = option(None, "exponent in place of the preset's")
     weight_beta: float | None = option(None, "numerator in place of the preset's")
@@ -92,6 +103,12 @@ class Config:
             if not 0 < getattr(self, name) < math.inf:
                 shown = name.replace("_", "-")
                 raise UserError(f"--{shown} is {getattr(self, name)}; it must be above 0")
+        if self.micro is not None and self.micro < 1:
+            raise UserError(f"--micro is {self.micro}; it must be at least 1")
+        if not 0 <= self.flips < 0.5:
+            raise UserError(f"--flips is {self.flips}; it must lie in [0, 0.5)")
+        if not 0 <= self.sft < math.inf:
+            raise UserError(f"--sft is {self.sft}; it must be 0 or more")
         if not 0 <= self.held_out < 1:
             raise UserError(f"--held-out is {self.held_out}; it must lie in [0, 1)")
 
@@ -168,11 +185,14 @@ def _train(
     from train.evaluate import Evaluation
     from train.export import export
     from train.labelled import split
-    from train.losses import LOSSES
+    from train.losses import make
     from train.progress import announce, evaluated
-    from train.reference import ReferenceErrors
+    from train.reference import ReferenceErrors, in_parts
 
-    reference = known or ReferenceErrors()
+    reference, loss = (
+        known or ReferenceErrors(),
+        make(config.loss, flips=config.flips, sft=config.sft),
+    )
     train, held_out = split(labelled, config.held_out)
     announce(folder, config.labels, labelled, settings, train=train, held_out=held_out)
     material = prepare(model, labelled.clips, labelled.prompts, settings)
@@ -191,9 +211,10 @@ def _train(
         if step % config.evaluate_every == 0:
             evaluated(folder, step, evaluate(config.beta), where, config.rise_limit)
         some, epochs = loop.pick(train, step, config.batch, config.seed)
-        batch = material.batch(some, epochs, bank_seed=config.seed, device=model.device)
-        errors = reference(policy, batch, some, epochs)
-        metrics = loop.update(policy, batch, errors, optimizer, LOSSES[config.loss], config.beta)
+        parts = in_parts(
+            policy, material, reference, some, epochs, size=config.micro, bank_seed=config.seed
+        )
+        metrics = loop.update(policy, parts, optimizer, loss, config.beta, pairs=len(some))
         folder.log(step, split="train", **metrics)
         if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
             loop.save_state(folder.state, step + 1, policy, optimizer, labelled.digest)
@@ -217,10 +238,10 @@ def _model(config: Config, labelled: Labelled) -> tuple[VideoModel, SampleSettin
     from train import models
     from train.batches import admit
     from train.labelled import split
-    from train.losses import LOSSES
+    from train.losses import NAMES
 
-    if config.loss not in LOSSES:
-        raise UserError(f"Unknown loss {config.loss!r}; choose one of {', '.join(sorted(LOSSES))}")
+    if config.loss not in NAMES:
+        raise UserError(f"Unknown loss {config.loss!r}; choose one of {', '.join(NAMES)}")
     model = models.load(config.model, device=config.device, dtype=getattr(torch, config.dtype))
     size = {name: getattr(config, name) for name in ("frames", "height", "width")}
     given = {name: value for name, value in size.items() if value is not None}
@@ -234,6 +255,8 @@ def _model(config: Config, labelled: Labelled) -> tuple[VideoModel, SampleSettin
 def _policy(config: Config, model: VideoModel) -> Policy:
     from train.policy import attach, continue_from
 
+    if config.checkpointing == "blocks":
+        cast("Any", model.network).enable_gradient_checkpointing()
     if config.from_adapter:
         return continue_from(model, Path(config.from_adapter))
     alpha = config.rank if config.alpha is None else config.alpha

@@ -14,19 +14,20 @@ Left out on purpose: tensors (`train.batches`), and torch altogether.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from data import calibration
+from data.decisions import counted
 from data.errors import UserError
-from data.labels import LABELS, left_out
-from data.omniscore import PROFILES, totals
+from data.labels import LABELS, resolve, with_label, without_label
 from data.profile import Profile
-from data.records import Candidate, Pair, Preference, Prompt, Score, Vote, digest
+from data.records import Candidate, Decision, Pair, Preference, Prompt, Score, Vote, digest
 from data.store import Store
 from data.weights import Normalise, effective_sample_size, rarity, weighted
+from train import wide
 
 _HASH_DIGITS = 8
 
@@ -55,6 +56,8 @@ class Labelled:
     """How many pairs have no label, by reason."""
     snapshot: int
     """Sequence number of the last vote in view."""
+    basis: str = ""
+    """What a person should know about how they were made; may be empty."""
 
     @property
     def digest(self) -> str:
@@ -76,34 +79,44 @@ def read(
         db: The database; an app may own it.
         source: A name of `data.labels.LABELS`.
         weighting: How pairs are weighted.
-        profile: OmniScore profile of the weights and of `auto` labels. None takes, for the labels,
-            the opinion stored with each pair, and for the weights the profile most pairs were made
-            with.
+        profile: OmniScore profile of the weights and of `auto` labels, `calibrated:<id>` included.
+            None takes the calibration that is in use for the profile most pairs were made with;
+            where none is, the opinion stored with each pair, and that profile for the weights.
 
     Raises:
         UserError: No database, unknown names, or no pair with a label; says what to do.
     """
     if source not in LABELS:
         raise UserError(f"Unknown labels {source!r}; choose one of {', '.join(sorted(LABELS))}")
-    if profile is not None and profile not in PROFILES:
-        raise UserError(f"Unknown profile {profile!r}; choose one of {', '.join(sorted(PROFILES))}")
     if not Path(db).exists():
         raise UserError(
             f"There is no database {db}. Make one with: python -m train.sample --db {db}"
         )
     with Store.open(db) as store:
-        pairs = cast("list[Pair]", store.all("pairs"))
-        scores = cast("list[Score]", store.all("scores"))
-        votes = cast("list[Vote]", store.all("votes"))
-        clips, prompts = _clips_and_prompts(store)
+        decisions = store.all("decisions")
+        chosen, usual = _profiles(profile, wide.pair_profiles(store), decisions)
+        wanted = chosen or usual if source == "posterior" else chosen
+        labels, reasons, basis = _resolved(store, source, wanted, decisions)
+        if not labels:
+            raise UserError(_nothing(source, str(db), store.count("pairs"), reasons))
+        totals = wide.totals(store, chosen or usual)
+        labels = weighted(labels, rarity(labels, totals, **asdict(weighting)))
+        clips, prompts = wide.named(store, labels)
         snapshot = store.sequence
-    chosen = PROFILES[profile] if profile else None
-    labels = LABELS[source](pairs, scores, votes, profile=chosen)
-    reasons: Mapping[str, int] = {**left_out(source, pairs, scores, votes, profile=chosen)}
-    if not labels:
-        raise UserError(_nothing(source, str(db), len(pairs), reasons))
-    labels = _weighed(labels, scores, chosen or _usual(pairs), weighting)
-    return _labelled(labels, clips, prompts, reasons, snapshot)
+    return replace(_labelled(labels, clips, prompts, reasons, snapshot), basis=basis)
+
+
+def _resolved(
+    store: Store, source: str, profile: Profile | None, decisions: Sequence[Decision]
+) -> tuple[list[Preference], dict[str, int], str]:
+    """Labels, why the other pairs have none, and what they are based on."""
+    if wide.can(source, profile):
+        return wide.labels(store, source), store.left_out(source), ""
+    pairs, scores = store.all("pairs"), wide.scores(store, profile)
+    votes = counted(store.all("votes"), decisions)
+    found = resolve(source, pairs, scores, votes, profile=profile)
+    basis = _basis(source, pairs, scores, votes, profile)
+    return with_label(found), {**without_label(found)}, basis
 
 
 def split(
@@ -150,14 +163,8 @@ def relabelled(db: Path | str, kept: Path, snapshot: int) -> Labelled:
     rows: list[dict[str, Any]] = [json.loads(line) for line in kept.read_text().splitlines()]
     labels = [Preference(**{**row, "evidence": tuple(row["evidence"])}) for row in rows]
     with Store.open(db) as store:
-        clips, prompts = _clips_and_prompts(store)
+        clips, prompts = wide.named(store, labels)
     return _labelled(labels, clips, prompts, {}, snapshot)
-
-
-def _clips_and_prompts(store: Store) -> tuple[dict[str, Candidate], dict[str, Prompt]]:
-    clips = cast("list[Candidate]", store.all("candidates"))
-    prompts = cast("list[Prompt]", store.all("prompts"))
-    return {clip.sha256: clip for clip in clips}, {prompt.id: prompt for prompt in prompts}
 
 
 def _labelled(
@@ -182,21 +189,31 @@ def _labelled(
     )
 
 
-def _usual(pairs: Sequence[Pair]) -> Profile | None:
-    """The profile that most pairs were made with; None where none was scored."""
-    count = Counter(pair.profile for pair in pairs if pair.profile in PROFILES)
-    return PROFILES[min(count, key=lambda name: (-count[name], name))] if count else None
+def _profiles(
+    name: str | None, pairs: Iterable[Pair], decisions: Sequence[Decision]
+) -> tuple[Profile | None, Profile | None]:
+    """The profile that was asked for or whose calibration is in use; and the pairs' usual one."""
+    usual = calibration.usual(pairs, decisions)
+    if name:
+        return calibration.profile_named(name, decisions), usual
+    used = calibration.in_use(decisions, usual.base or usual.name) if usual else None
+    return (used.table if used else None), usual
 
 
-def _weighed(
-    labels: Sequence[Preference],
+def _basis(
+    source: str,
+    pairs: Sequence[Pair],
     scores: Sequence[Score],
+    votes: Sequence[Vote],
     profile: Profile | None,
-    weighting: Weighting,
-) -> list[Preference]:
-    omni = totals(scores, profile) if profile else {}
-    known = {sha: found.total for sha, found in omni.items() if found.total is not None}
-    return weighted(labels, rarity(labels, known, **asdict(weighting)))
+) -> str:
+    if profile is None or source == "human":
+        return ""
+    if source == "posterior":
+        from data.posterior import basis  # here: its solvers take a moment to import
+
+        return basis(pairs, scores, votes, profile)
+    return f"OmniScore by {profile.name}: {profile.title}" if profile.base else ""
 
 
 def _nothing(source: str, db: str, pairs: int, reasons: Mapping[str, int]) -> str:

@@ -4,14 +4,13 @@ Everything is a function of the step's number: which pairs (a permutation per ep
 which noise (the bank, by pair and epoch), and no global generator is used. A run that is stopped
 and resumed therefore does what it would have done (on the CPU, bit for bit).
 
-Left out on purpose: learning-rate schedules, gradient accumulation, averages of the weights,
-several devices.
+Left out on purpose: learning-rate schedules, averages of the weights, several devices.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +21,7 @@ from data.errors import UserError
 from train import bank
 from train.batches import PairBatch
 from train.evaluate import PairErrors, pair_errors
-from train.losses import Metrics
+from train.losses import Metrics, effective
 from train.policy import Policy
 
 PairLoss = Callable[..., tuple[Tensor, Metrics]]
@@ -50,40 +49,58 @@ def pick(
     return [labels[orders[epoch][place]] for epoch, place in places], [epoch for epoch, _ in places]
 
 
+Part = tuple[PairBatch, PairErrors]
+"""Pairs that go through the network together, and the reference's errors on them."""
+
+
 def update(
     policy: Policy,
-    batch: PairBatch,
-    reference: PairErrors,
+    parts: Iterable[Part],
     optimizer: torch.optim.Optimizer,
     loss: PairLoss,
     beta: float,
+    *,
+    pairs: int,
 ) -> Metrics:
-    """One step of the optimizer on one batch; what was measured before it.
+    """One step of the optimizer; what was measured before it.
+
+    The gradient is that of the mean over all `pairs`, whatever the parts: each part's loss is a
+    mean over its own pairs and counts by their number. (`kto` alone looks at its whole batch, and
+    here at each part.)
 
     Args:
         policy: What is trained.
-        batch: The pairs.
-        reference: The reference's errors on this very batch (`train.reference`).
+        parts: The step's pairs, one after the other through the network; made as they are needed.
         optimizer: Of the policy's parameters.
-        loss: An entry of `train.losses.LOSSES`.
+        loss: From `train.losses.make`.
         beta: Its strength.
+        pairs: How many pairs all parts have.
 
     Raises:
         UserError: An error or the gradient is not finite; names the pairs.
     """
-    errors = pair_errors(policy.model, batch)
-    _demand_finite(errors, reference, batch)
-    value, metrics = loss(
-        errors.chosen, errors.rejected, reference.chosen, reference.rejected,
-        beta=beta, weight=batch.weight, probability=batch.probability,
-    )  # fmt: skip
     optimizer.zero_grad(set_to_none=True)
-    value.backward()
+    found: list[tuple[float, Metrics]] = []
+    names: list[str] = []
+    weights: list[Tensor] = []
+    for batch, reference in parts:
+        errors = pair_errors(policy.model, batch)
+        _demand_finite(errors, reference, batch)
+        value, metrics = loss(
+            errors.chosen, errors.rejected, reference.chosen, reference.rejected,
+            beta=beta, weight=batch.weight, probability=batch.probability,
+        )  # fmt: skip
+        share = len(batch) / pairs
+        (value * share).backward()
+        found.append((share, metrics))
+        names += batch.pairs
+        weights.append(batch.weight)
     norm = nn.utils.clip_grad_norm_(policy.parameters, GRADIENT_LIMIT).item()
     if not math.isfinite(norm):
-        raise UserError(_not_finite("gradient", batch.pairs))
+        raise UserError(_not_finite("gradient", names))
     optimizer.step()
-    return metrics | {"gradient": norm}
+    means = {name: sum(share * part[name] for share, part in found) for name in found[0][1]}
+    return means | {"ess": effective(torch.cat(weights)), "gradient": norm}
 
 
 def save_state(

@@ -1,13 +1,18 @@
 """Preference losses on denoising errors. Pure: torch only, no model, no file.
 
-Left out on purpose: the variants of section 2.7 of the design's reference (hinge, IPO, robust,
-KTO) and the reduction of VideoDPO's released code, which leaves one logistic loss per latent
-column.
+Every loss of a pair is a function of u, the pair's margin (`margins`), and of p, the probability
+that the chosen clip is the better one. `diffusion_dpo` is the one that both papers' users train
+with; the others by name are in `LOSSES`, and `sft` adds the chosen clip's own error to any.
+
+Left out on purpose: an anchor in prediction space (errors alone do not tell it), and the reduction
+of VideoDPO's released code, which leaves one logistic loss per latent column.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -64,22 +69,154 @@ def diffusion_dpo(
         0, ties as half; `margin`, mean u; `chosen_rise` and `rejected_rise`, mean error above the
         reference's; `ess`, effective sample size (sum w)^2 / sum w^2 in pairs.
     """
-    rise_chosen = (chosen - ref_chosen.detach()).double()
-    rise_rejected = (rejected - ref_rejected.detach()).double()
-    u = -beta / 2 * (rise_chosen - rise_rejected)
-    w, p = weight.double(), probability.double()
-    # -p log s(u) - (1-p) log s(-u) = -log s(u) + (1-p) u, which is exact at u = 0
-    loss = (w * ((1 - p) * u - F.logsigmoid(u))).mean()
-    metrics = {
+    return _weighed(
+        sigmoid, chosen, rejected, ref_chosen, ref_rejected,
+        beta=beta, weight=weight, probability=probability,
+    )  # fmt: skip
+
+
+PairLoss = Callable[[Float[Tensor, " b"], Float[Tensor, " b"]], Float[Tensor, " b"]]
+"""Margins u and probabilities p to the loss per pair."""
+
+
+def sigmoid(u: Float[Tensor, " b"], p: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """-p log s(u) - (1 - p) log s(-u): Diffusion-DPO for p = 1, cDPO for a soft label."""
+    return (1 - p) * u - F.logsigmoid(u)  # exactly ln 2 at u = 0, for every p
+
+
+def hinge(u: Float[Tensor, " b"], p: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """SLiC (Zhao et al. 2023): p max(0, 1 - u) + (1 - p) max(0, 1 + u); exactly 1 at u = 0."""
+    return p * (1 - u).clamp(min=0) + (1 - p) * (1 + u).clamp(min=0)
+
+
+def ipo(u: Float[Tensor, " b"], p: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """(u - (2 p - 1) / 2)^2: IPO (Azar et al. 2023) with tau = beta / 2, scaled by (beta / 2)^2.
+
+    The margin is pulled to a value and not to infinity. Errors are means over elements, as IPO's
+    authors ask for.
+    """
+    return (u - (2 * p - 1) / 2).square()
+
+
+def robust(u: Float[Tensor, " b"], p: Float[Tensor, " b"], *, flips: float) -> Float[Tensor, " b"]:
+    """((1 - e) l(u, p) - e l(u, 1 - p)) / (1 - 2 e): robust DPO (Chowdhury et al. 2024).
+
+    Args:
+        u: Margins.
+        p: Probabilities.
+        flips: e, the share of labels that are the wrong way round, in [0, 1/2). The mean over such
+            flips is then the loss without them.
+    """
+    return ((1 - flips) * sigmoid(u, p) - flips * sigmoid(u, 1 - p)) / (1 - 2 * flips)
+
+
+def cdpo(u: Float[Tensor, " b"], p: Float[Tensor, " b"], *, flips: float) -> Float[Tensor, " b"]:
+    """`sigmoid` on labels that are wrong with a share of `flips` (Mitchell 2023)."""
+    return sigmoid(u, p * (1 - flips) + (1 - p) * flips)
+
+
+LOSSES: dict[str, Callable[..., Float[Tensor, " b"]]] = {
+    "diffusion-dpo": sigmoid,
+    "hinge": hinge,
+    "ipo": ipo,
+    "cdpo": cdpo,
+    "robust": robust,
+}
+"""Losses per pair by the name that `train.dpo --loss` takes; `kto` is not one of pairs."""
+_WITH_FLIPS = ("cdpo", "robust")
+NAMES = (*LOSSES, "kto")
+"""What `make` knows."""
+
+
+def make(
+    name: str, *, flips: float = 0.1, sft: float = 0.0
+) -> Callable[..., tuple[Tensor, Metrics]]:
+    """A loss of a batch, called like `diffusion_dpo`.
+
+    Args:
+        name: One of `NAMES`.
+        flips: For `cdpo` and `robust`: share of labels that are the wrong way round, in [0, 1/2).
+        sft: Weight of the chosen clips' own errors, >= 0: the policy has to go on denoising what
+            people prefer (Reg-DPO, arXiv 2511.01450).
+
+    Raises:
+        ValueError: no such loss, or a number out of its range.
+    """
+    if name not in NAMES or not 0 <= flips < 0.5 or sft < 0:
+        raise ValueError(f"loss {name!r} (one of {', '.join(NAMES)}), flips {flips} in [0, 0.5), "
+                         f"sft {sft} >= 0")  # fmt: skip
+    if name == "kto":
+        batch = kto
+    else:
+        each = partial(LOSSES[name], flips=flips) if name in _WITH_FLIPS else LOSSES[name]
+        batch = partial(_weighed, each)
+    return partial(_with_sft, batch, sft) if sft else batch
+
+
+def margins(
+    rise_chosen: Float[Tensor, " b"], rise_rejected: Float[Tensor, " b"], beta: float
+) -> Float[Tensor, " b"]:
+    """The margin u = -beta/2 (rise of the chosen clip's error - rise of the rejected one's)."""
+    return -beta / 2 * (rise_chosen - rise_rejected)
+
+
+def kto(
+    chosen: Float[Tensor, " b"], rejected: Float[Tensor, " b"], ref_chosen: Float[Tensor, " b"],
+    ref_rejected: Float[Tensor, " b"], *, beta: float, weight: Float[Tensor, " b"],
+    probability: Float[Tensor, " b"],
+) -> tuple[Float[Tensor, ""], Metrics]:  # fmt: skip
+    """Diffusion-KTO (Li et al. 2024, arXiv 2404.04465) on the clips of pairs; as `diffusion_dpo`.
+
+    A clip's gain is g = -beta/2 (its error - the reference's). With z the batch's mean gain, not
+    below 0 and without gradient, a liked clip costs 1 - sigmoid(g - z), a disliked one
+    1 - sigmoid(z - g). The clips of a pair count as liked with probability p and 1 - p. Differs
+    from the paper: beta/2 as in `diffusion_dpo`, and clips come in pairs.
+    """
+    rises = [(one - ref.detach()).double()
+             for one, ref in ((chosen, ref_chosen), (rejected, ref_rejected))]  # fmt: skip
+    gains = [-beta / 2 * rise for rise in rises]
+    level = torch.cat(gains).mean().clamp(min=0).detach()
+    p = probability.double()
+    costs = [
+        p * torch.sigmoid(level - gains[0]) + (1 - p) * torch.sigmoid(gains[0] - level),
+        p * torch.sigmoid(gains[1] - level) + (1 - p) * torch.sigmoid(level - gains[1]),
+    ]
+    loss = (weight.double() * (costs[0] + costs[1])).mean()
+    return loss, _metrics(loss, margins(rises[0], rises[1], beta), rises, weight.double())
+
+
+def _weighed(
+    each: PairLoss, chosen: Tensor, rejected: Tensor, ref_chosen: Tensor, ref_rejected: Tensor, *,
+    beta: float, weight: Tensor, probability: Tensor,
+) -> tuple[Float[Tensor, ""], Metrics]:  # fmt: skip
+    """Mean over pairs of w times the pair's loss, in float64."""
+    rises = [(chosen - ref_chosen.detach()).double(), (rejected - ref_rejected.detach()).double()]
+    u, w = margins(rises[0], rises[1], beta), weight.double()
+    loss = (w * each(u, probability.double())).mean()
+    return loss, _metrics(loss, u, rises, w)
+
+
+def _with_sft(
+    batch: Callable[..., tuple[Tensor, Metrics]], sft: float, chosen: Tensor, *others: Tensor,
+    weight: Tensor, **options: Any,
+) -> tuple[Float[Tensor, ""], Metrics]:  # fmt: skip
+    loss, metrics = batch(chosen, *others, weight=weight, **options)
+    whole = loss + sft * (weight.double() * chosen.double()).mean()
+    return whole, metrics | {"loss": whole.item(), "preference": loss.item()}
+
+
+def _metrics(loss: Tensor, u: Tensor, rises: Sequence[Tensor], w: Tensor) -> Metrics:
+    found = {
         "loss": loss,
         "accuracy": ((u > 0).double() + 0.5 * (u == 0).double()).mean(),
         "margin": u.mean(),
-        "chosen_rise": rise_chosen.mean(),
-        "rejected_rise": rise_rejected.mean(),
-        "ess": w.sum().square() / w.square().sum().clamp(min=torch.finfo(w.dtype).tiny),
+        "chosen_rise": rises[0].mean(),
+        "rejected_rise": rises[1].mean(),
     }
-    return loss, {name: value.item() for name, value in metrics.items()}
+    return {name: value.item() for name, value in found.items()} | {"ess": effective(w)}
 
 
-LOSSES: dict[str, Callable[..., tuple[Tensor, Metrics]]] = {"diffusion-dpo": diffusion_dpo}
-"""Pair losses by the name that `train.dpo --loss` takes, all called like `diffusion_dpo`."""
+def effective(w: Float[Tensor, " b"]) -> float:
+    """Effective sample size (sum w)^2 / sum w^2 in pairs; 0 where every weight is."""
+    w = w.double()
+    return (w.sum().square() / w.square().sum().clamp(min=torch.finfo(w.dtype).tiny)).item()

@@ -29,6 +29,8 @@ def announce(
         f"{len(labelled.preferences)} pairs with {source} labels; their weights make them worth "
         f"{labelled.effective:.1f} equal pairs" + (f"; left out: {gone}" if gone else "")
     )
+    if labelled.basis:
+        say(labelled.basis)
     prompts = len({label.prompt for label in held_out})
     say(
         f"Training on {len(train)}; "

@@ -11,12 +11,12 @@ Left out on purpose: keeping them on disk.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
 from data.records import Preference
-from train.batches import PairBatch
+from train.batches import Material, PairBatch
 from train.evaluate import PairErrors, pair_errors
 from train.policy import Policy
 
@@ -50,3 +50,31 @@ class ReferenceErrors:
             chosen=torch.tensor([self._known[key] for key in chosen]).to(like.device),
             rejected=torch.tensor([self._known[key] for key in rejected]).to(like.device),
         )
+
+
+def in_parts(
+    policy: Policy,
+    material: Material,
+    reference: ReferenceErrors,
+    labels: Sequence[Preference],
+    draws: Sequence[int],
+    *,
+    size: int | None,
+    bank_seed: int | str,
+) -> Iterator[tuple[PairBatch, PairErrors]]:
+    """The pairs of one step with the reference's errors, made when they are asked for.
+
+    Args:
+        policy: What is trained.
+        material: Latents and conditions.
+        reference: Of the errors.
+        labels: One per pair.
+        draws: Counter of each pair's noise.
+        size: Pairs that go through the network together; None for all.
+        bank_seed: Of the bank of draws.
+    """
+    together = size or len(labels)
+    for start in range(0, len(labels), together):
+        some, k = labels[start : start + together], draws[start : start + together]
+        batch = material.batch(some, k, bank_seed=bank_seed, device=policy.model.device)
+        yield batch, reference(policy, batch, some, k)

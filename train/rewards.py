@@ -1,7 +1,9 @@
-"""Rewards by name, and what is descended on: `shapes`, `hps:1,aesthetic:0.1`.
+"""Rewards by name, and what is descended on: `shapes`, `hpsv2.1:1,aesthetic:0.1`.
 
 A reward is any scorer that promises gradients; it has no sign, scale or target of its own. A clip's
-reward is the weighted sum over the named scorers of the mean over each one's dimensions. The shape
+reward is the weighted sum over the named scorers of the mean over each one's dimensions. Options of
+a scorer stand behind a question mark: `yolos?target=cat:1`, `hps?dialect=vader&version=hpsv2`. The
+shape
 of the loss is chosen by name:
 
 - `negative-mean`: -mean R;
@@ -24,7 +26,11 @@ from torch import Tensor, nn
 
 import scorers
 from data.errors import UserError
+from data.profile import Profile
+from scorers.protocol import Reward
 from train.models import SampleSettings
+from train.omni_reward import NAME as OMNISCORE
+from train.omni_reward import OmniReward
 from train.policy import Policy
 from train.rollout import Guidance, denoise
 
@@ -38,7 +44,7 @@ LOSSES: dict[str, RewardLoss] = {
 
 
 def parse(text: str) -> dict[str, float]:
-    """`"hps:1,aesthetic:0.1"` to weights by scorer name; a name alone weighs 1.
+    """`"hps:1,aesthetic:0.1"` to weights by scorer with its options; one without a weight has 1.
 
     Raises:
         UserError: empty, a weight that is no finite number or is 0, or a name twice.
@@ -52,24 +58,52 @@ def parse(text: str) -> dict[str, float]:
             weight = math.nan
         if not name or name in weights or not math.isfinite(weight) or weight == 0:
             raise UserError(
-                f"--reward is {text!r}; write scorer[:weight],... with each scorer once and "
-                "weights other than 0, for example hps:1,aesthetic:0.1"
+                f"--reward is {text!r}; write scorer[?option=value][:weight],... with each scorer "
+                "once and weights other than 0, for example hpsv2.1:1,aesthetic:0.1"
             )
         weights[name] = weight
     return weights
 
 
+def loaded(spec: str, device: torch.device | str) -> Reward:
+    """The reward that `scorer?option=value&option=value` names.
+
+    Raises:
+        UserError: no such scorer or option, an option without a value, or one without gradients.
+    """
+    name, _, rest = spec.partition("?")
+    parts = [part.partition("=") for part in rest.split("&") if part]
+    if bad := [option for option, _, value in parts if not value]:
+        raise UserError(f"--reward {spec!r}: option {bad[0]!r} has no value; write {bad[0]}=VALUE")
+    options = {option: value for option, _, value in parts}
+    return scorers.load_reward(name, device=device, **options)
+
+
 class Mixture:
     """A weighted sum of rewards, loaded and frozen."""
 
-    def __init__(self, weights: Mapping[str, float], *, device: torch.device | str) -> None:
-        """Load every scorer of `weights`.
+    def __init__(
+        self,
+        weights: Mapping[str, float],
+        *,
+        device: torch.device | str,
+        omniscore: Profile | None = None,
+    ) -> None:
+        """Load every scorer of `weights`; the name `omniscore` stands for that profile's total.
 
         Raises:
             UserError: no such scorer, or one without gradients.
         """
         self.weights = dict(weights)
-        self._scorers = {name: scorers.load_reward(name, device=device) for name in weights}
+        self._scorers = {
+            spec: OmniReward(omniscore, device=device)
+            if omniscore is not None and spec == OMNISCORE
+            else loaded(spec, device)
+            for spec in weights
+        }
+        whole = self._scorers.get(OMNISCORE)
+        self.silent = whole.silent if isinstance(whole, OmniReward) else ()
+        """Dimensions of OmniScore that have no gradients."""
 
     def __call__(
         self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: float

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import UserError
+from data.proceedings import RunKind
 from data.provenance import code_version, now_ms, plain
-from data.records import Run, RunKind, digest
+from data.records import Run, digest
 from data.store import Store
 
 _CONFIG, _METRICS = "config.json", "metrics.jsonl"

@@ -49,7 +49,8 @@ class Config:
 
     db: str = option("prefs.duckdb", "database whose train prompts are sampled")
     model: str = option("shapes", "`shapes` (built in), a diffusers folder, or a hub id")
-    reward: str = option("shapes", "scorer[:weight],... each differentiable")
+    reward: str = option("shapes", "scorer[:weight],... each differentiable; or omniscore[:weight]")
+    profile: str = option("shapes", "of the reward `omniscore`; calibrated:ID as people prefer")
     loss: str = option("negative-mean", "a name of train.rewards.LOSSES")
     target: float = option(0.0, "of the losses `distance` and `hinge`, in units of the reward")
     k: int = option(1, "last sampler steps that carry gradient; VADER: 1")
@@ -132,6 +133,7 @@ def train_prompts(db: str) -> list[str]:
 
 
 def _parts(config: Config) -> _Parts:
+    from scorers.run import profile_in
     from train import models, policy, rewards
 
     if config.loss not in rewards.LOSSES:
@@ -148,7 +150,10 @@ def _parts(config: Config) -> _Parts:
             model, rank=config.rank, alpha=config.alpha or config.rank, seed=config.seed
         )
     )
-    mixture = rewards.Mixture(weights, device=model.device)
+    omniscore = profile_in(config.db, config.profile) if rewards.OMNISCORE in weights else None
+    mixture = rewards.Mixture(weights, device=model.device, omniscore=omniscore)
+    if mixture.silent:
+        say(f"{config.profile} as a reward is blind to {', '.join(mixture.silent)}: no gradients")
     rolled = rewards.RolloutAndReward(trained, mixture, settings, grad_steps=config.k)
     return _Parts(trained, rolled, settings)
 

@@ -1,6 +1,9 @@
 // Two videos on one clock. The clock is ours; each video is held to it. While it runs, a video that
 // is a little off is nudged by its playback rate, one that is far off is moved. If either is still
 // loading the clock waits for it. The shorter clip holds its last frame until both start again.
+// A clip may be shifted alone by whole frames, so that two movements can be laid side by side.
+
+import { Watched } from "./watched.js";
 
 const NUDGE_FROM = 0.008; // seconds off the clock that are corrected by rate
 const MOVE_FROM = 0.15; // seconds off the clock that are corrected by seeking
@@ -8,14 +11,13 @@ const PATIENCE = 0.2; // seconds past the end that a late video may take to show
 const READY = 3; // HTMLMediaElement.HAVE_FUTURE_DATA
 export const SPEEDS = [0.25, 0.5, 0.75, 1, 1.5, 2];
 
-const BUCKETS = 20; // how finely "which part was played" is kept
-
 export class Lockstep {
   constructor(left, right, changed) {
     this.videos = [left, right];
     this.changed = changed;
     this.speed = 1;
     this.loop = true;
+    this.loads = 0;
     this.clear();
     const tick = (now) => {
       this.#tick(now);
@@ -28,27 +30,36 @@ export class Lockstep {
     this.playing = false;
     this.time = 0;
     this.last = null;
-    this.replays = 0;
-    this.loads = (this.loads ?? 0) + 1;
-    this.played = this.videos.map(() => new Set());
-    this.broken = this.videos.map(() => false);
+    this.loads += 1;
+    this.loading = false;
+    this.shifts = [0, 0]; // frames that each clip is ahead of the clock
+    this.broken = [false, false];
+    this.waits = [false, false];
+    this.watched = new Watched();
   }
 
   // Load two clips; resolves when each shows its first frame or has failed. False if superseded.
   async load(sources, fps) {
     this.clear();
     this.fps = fps;
+    this.loading = true;
     const mine = this.loads;
     await Promise.all(this.videos.map((video, side) => this.#open(video, sources[side], side, mine)));
-    return mine === this.loads;
+    if (mine !== this.loads) return false;
+    this.loading = false;
+    return true;
   }
 
   #open(video, source, side, mine) {
     return new Promise((done) => {
+      this.waits[side] = true;
       const settle = (event) => {
         video.removeEventListener("loadeddata", settle);
         video.removeEventListener("error", settle);
-        if (event.type === "error" && mine === this.loads) this.broken[side] = true;
+        if (mine === this.loads) {
+          this.broken[side] = event.type === "error";
+          this.waits[side] = false;
+        }
         done();
       };
       video.addEventListener("loadeddata", settle);
@@ -59,11 +70,22 @@ export class Lockstep {
   }
 
   get usable() {
-    return this.videos.filter((video, side) => !this.broken[side] && video.duration > 0);
+    return [0, 1].filter((side) => !this.broken[side] && this.videos[side].duration > 0);
   }
 
+  // Seconds until the last clip has shown its last frame.
   get duration() {
-    return Math.max(0, ...this.usable.map((video) => video.duration));
+    return Math.max(0, ...this.usable.map((side) => this.#length(side) - this.#shift(side)));
+  }
+
+  // Whether both clips have been played through once (a broken one cannot be).
+  get through() {
+    return !this.loading && this.usable.every((side) => this.watched.all(side));
+  }
+
+  // Seconds of play that are missing until both have been.
+  get missing() {
+    return Math.max(0, ...this.usable.map((side) => this.watched.missing(side) * this.#length(side)));
   }
 
   play() {
@@ -76,7 +98,8 @@ export class Lockstep {
 
   pause() {
     this.playing = false;
-    this.usable.forEach((video) => video.pause());
+    this.waits = this.waits.map((waits) => waits && this.loading);
+    this.usable.forEach((side) => this.videos[side].pause());
     this.changed();
   }
 
@@ -90,13 +113,23 @@ export class Lockstep {
     const here = Math.floor(this.time * this.fps + 1e-6);
     const final = Math.max(0, Math.round(this.duration * this.fps) - 1);
     const there = Math.min(final, Math.max(0, here + frames));
+    this.#saw(there / this.fps, (there + 1) / this.fps);
     this.seek((there + 0.5) / this.fps);
+  }
+
+  // One clip alone, by whole frames; the shift stays until the next pair.
+  align(side, frames) {
+    if (!this.usable.includes(side)) return;
+    this.pause();
+    const most = Math.round(this.#length(side) * this.fps) - 1;
+    this.shifts[side] = Math.min(most, Math.max(-most, this.shifts[side] + frames));
+    this.seek((Math.floor(this.time * this.fps + 1e-6) + 0.5) / this.fps);
   }
 
   seek(time) {
     this.time = Math.min(Math.max(0, time), this.duration);
     this.last = null;
-    this.usable.forEach((video) => this.#move(video, this.time));
+    this.usable.forEach((side) => this.#move(side));
     this.changed();
   }
 
@@ -113,77 +146,97 @@ export class Lockstep {
 
   // What was really looked at: share of each clip that was played, and how often both started again.
   facts() {
-    const [left, right] = this.played.map((buckets) => buckets.size / BUCKETS);
-    return { left, right, replays: this.replays, speed: this.speed };
+    const [left, right] = [0, 1].map((side) => this.watched.share(side));
+    return { left, right, replays: this.watched.replays, speed: this.speed };
   }
 
-  #move(video, time) {
-    const end = Math.max(0, video.duration - 0.5 / this.fps);
-    video.currentTime = Math.min(time, end);
+  #length(side) {
+    return this.videos[side].duration;
+  }
+
+  #shift(side) {
+    return this.shifts[side] / this.fps;
+  }
+
+  // Where this clip should be now: before its start it holds the first frame, then the last.
+  #place(side) {
+    return this.time + this.#shift(side);
+  }
+
+  #move(side) {
+    const end = Math.max(0, this.#length(side) - 0.5 / this.fps);
+    this.videos[side].currentTime = Math.min(Math.max(0, this.#place(side)), end);
   }
 
   #rewind() {
     this.time = 0;
     this.last = null;
-    this.usable.forEach((video) => this.#move(video, 0));
+    this.usable.forEach((side) => this.#move(side));
     this.changed();
   }
 
-  #over(video) {
-    return this.time >= video.duration;
+  #running(side) {
+    return this.#place(side) >= 0 && this.#place(side) < this.#length(side);
   }
 
   #tick(now) {
     if (!this.playing) return;
-    const running = this.usable.filter((video) => !this.#over(video));
-    const waiting = running.filter((video) => video.seeking || video.readyState < READY);
-    if (waiting.length) {
+    const running = this.usable.filter((side) => this.#running(side));
+    const late = running.filter((side) => {
+      const video = this.videos[side];
+      return video.seeking || video.readyState < READY;
+    });
+    this.waits = [0, 1].map((side) => late.includes(side));
+    if (late.length) {
       this.last = null;
-      running.forEach((video) => (waiting.includes(video) ? this.#run(video) : video.pause()));
-      return;
+      running.forEach((side) => (late.includes(side) ? this.#run(side) : this.videos[side].pause()));
+      return this.changed();
     }
+    const before = this.time;
     this.time += this.last === null ? 0 : ((now - this.last) / 1000) * this.speed;
     this.last = now;
+    this.#saw(before, this.time);
     if (this.#finished()) return this.#finish();
-    this.usable.forEach((video) => this.#hold(video));
-    this.#remember();
+    this.usable.forEach((side) => this.#hold(side));
     this.changed();
   }
 
   // The clock is past the end, and every video has shown its last frame (or is hopelessly late).
   #finished() {
     const late = this.time - this.duration;
-    return late > PATIENCE || (late >= 0 && this.usable.every((video) => video.ended));
+    return late > PATIENCE || (late >= 0 && this.usable.every((side) => this.videos[side].ended));
   }
 
   #finish() {
-    this.#remember();
     if (!this.loop) return this.pause();
-    this.replays += 1;
+    this.watched.replays += 1;
     this.#rewind();
   }
 
-  #run(video) {
+  #run(side) {
+    const video = this.videos[side];
     if (video.paused) video.play().catch(() => {}); // a pause in between rejects it: no matter
   }
 
-  #hold(video) {
-    if (this.#over(video)) {
-      if (video.paused && !video.ended) this.#move(video, video.duration);
+  #hold(side) {
+    const video = this.videos[side];
+    const place = this.#place(side);
+    if (place < 0) return video.pause();
+    if (place >= this.#length(side)) {
+      if (video.paused && !video.ended) this.#move(side);
       return; // otherwise it runs on to its last frame and stops there by itself
     }
-    this.#run(video);
-    const off = video.currentTime - this.time;
-    if (Math.abs(off) > MOVE_FROM * Math.max(1, this.speed)) this.#move(video, this.time);
+    this.#run(side);
+    const off = video.currentTime - place;
+    if (Math.abs(off) > MOVE_FROM * Math.max(1, this.speed)) this.#move(side);
     const nudge = Math.abs(off) < NUDGE_FROM ? 0 : Math.max(-0.2, Math.min(0.2, off * 4));
     video.playbackRate = this.speed * (1 - nudge);
   }
 
-  #remember() {
-    this.videos.forEach((video, side) => {
-      if (this.broken[side] || !video.duration) return;
-      const part = Math.min(this.time / video.duration, 0.999);
-      this.played[side].add(Math.floor(part * BUCKETS));
-    });
+  #saw(from, to) {
+    for (const side of this.usable) {
+      const [shift, length] = [this.#shift(side), this.#length(side)];
+      this.watched.saw(side, (from + shift) / length, (to + shift) / length);
+    }
   }
 }

@@ -1,73 +1,114 @@
-// OmniScore beside the clips: which it prefers and by how much, and every dimension as two bars that
-// grow from the middle, left clip to the left, right clip to the right. Text is set as text.
+// OmniScore beside the clips: which it prefers, by how much and how surely, and every dimension as
+// two bars that grow from the middle, left clip to the left, right clip to the right. The higher one
+// is told by its number and a sign, not by colour alone. Raw values and ranges come on demand.
+
+import { fill, make, number } from "./dom.js";
+
+const SIDES = ["left", "right"];
+const OTHER = { left: "right", right: "left" };
+const SIGNS = { left: "◂", right: "▸" };
 
 const percent = (value) => (100 * value).toFixed(0);
-const precise = (value) => (100 * value).toFixed(1);
-
-function make(tag, name, text) {
-  const node = document.createElement(tag);
-  if (name) node.className = name;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
+const precise = (value) => number(100 * value, 1);
+const raw = (value) => number(Number(value.toPrecision(3)));
 
 export function verdict(opinion, words) {
   if (opinion.left === null || opinion.right === null) return words.prefers_missing;
   if (!opinion.best) return words.prefers_none;
   const side = words[opinion.best].toLowerCase();
-  return words.prefers.replace("{side}", side).replace("{margin}", precise(opinion.margin));
+  return fill(words.prefers, { side, margin: precise(opinion.margin) });
 }
 
 export function showOpinion(panel, pair, opinion, words) {
   panel.replaceChildren();
   panel.dataset.best = opinion?.best ?? "";
+  panel.classList.toggle("sl-hides", !opinion);
   if (!opinion) {
     const key = pair.scored ? "blind" : "unscored";
     panel.append(make("h2", "", words[`${key}_title`]), make("p", "sl-quiet", words[`${key}_why`]));
     return;
   }
+  panel.append(summary(opinion, words), bars(opinion, words));
+}
+
+function summary(opinion, words) {
+  const box = make("div", "sl-summary");
   const title = make("h2", "", words.opinion);
   if (opinion.heuristic) {
-    const tag = make("span", "sl-tag", words.heuristic);
-    tag.title = words.heuristic_why;
-    title.append(" ", tag);
+    title.append(" ", make("span", "sl-tag", `* ${words.heuristic}`, { title: words.heuristic_why }));
   }
-  const table = make("table");
-  table.append(row({ label: words.total, left: opinion.left, right: opinion.right }, words, "sl-total"));
-  opinion.bars.forEach((bar) => table.append(row(bar, words)));
-  const note = words.profile.replace("{profile}", opinion.profile);
-  panel.append(title, make("p", "sl-verdict", verdict(opinion, words)), table, make("p", "sl-quiet", note));
+  const sure = { share: percent(opinion.probability ?? 0) };
+  const known = opinion.probability !== null && opinion.best;
+  const chance = known ? fill(words.probability, sure) : words.uncalibrated;
+  const line = make("p", "sl-quiet sl-chance", chance);
+  line.hidden = !opinion.best;
+  const note = make("p", "sl-quiet sl-profile", fill(words.profile, opinion));
+  box.append(title, make("p", "sl-verdict", verdict(opinion, words)), line, note);
+  return box;
+}
+
+function bars(opinion, words) {
+  const list = make("ul", "sl-bars");
+  const total = { label: words.total, left: opinion.left, right: opinion.right, digits: precise };
+  list.append(row(total, words, "sl-total"));
+  for (const bar of opinion.bars) {
+    const label = words.dimensions[bar.key] ?? bar.label;
+    list.append(row({ ...bar, label, digits: percent }, words));
+  }
+  return list;
 }
 
 function row(bar, words, name = "") {
-  const line = make("tr", name);
-  if (bar.note) line.title = bar.note;
-  const label = make("th", "", bar.label);
-  label.scope = "row";
+  const line = make("li", name);
+  const seen = make("div", "sl-bar-row", undefined, { "aria-hidden": "true" });
+  if (bar.note) seen.title = bar.note;
+  const label = make("span", "sl-label", bar.label);
+  if (bar.heuristic) label.append(" ", make("i", "sl-mark", "*", { title: words.heuristic }));
   if (bar.left === null && bar.right === null) {
-    const gap = make("td", "sl-missing", words.missing);
-    gap.colSpan = 2;
-    line.append(label, gap);
+    seen.append(label, make("span", "sl-missing", words.missing));
   } else {
-    line.append(label, cell("left", bar, words), cell("right", bar, words));
+    seen.append(label, cell("left", bar, words), cell("right", bar, words));
   }
+  line.append(seen, make("span", "sl-unseen", spoken(bar, words)));
+  if (bar.low != null) line.append(rawLine(bar, words));
   return line;
 }
 
 function cell(side, bar, words) {
-  const value = bar[side];
-  const other = bar[side === "left" ? "right" : "left"];
-  const box = make("td", `sl-value sl-${side}`);
+  const [value, other] = [bar[side], bar[OTHER[side]]];
+  const box = make("span", `sl-value sl-${side}`);
   if (value === null) {
     box.append(make("span", "sl-missing", words.missing));
     return box;
   }
   const track = make("span", "sl-track");
-  const fill = make("i");
-  fill.style.inlineSize = `${100 * Math.min(1, Math.max(0, value))}%`;
-  track.append(fill);
-  const digits = bar.label === words.total ? precise(value) : percent(value);
-  box.append(track, make("span", "sl-number", digits));
-  if (other !== null && value > other) box.classList.add("sl-higher");
+  const part = make("i");
+  part.style.inlineSize = `${100 * Math.min(1, Math.max(0, value))}%`;
+  track.append(part);
+  const higher = other !== null && value > other;
+  box.classList.toggle("sl-higher", higher);
+  box.append(track, make("span", "sl-number", bar.digits(value)));
+  box.append(make("span", "sl-sign", higher ? SIGNS[side] : ""));
   return box;
+}
+
+// The row in words, for whoever hears the page.
+function spoken(bar, words) {
+  const parts = SIDES.map((side) => {
+    const value = bar[side];
+    if (value === null) return `${words[side]} ${words.missing}`;
+    const higher = bar[OTHER[side]] !== null && value > bar[OTHER[side]];
+    return `${words[side]} ${bar.digits(value)}${higher ? ` (${words.higher})` : ""}`;
+  });
+  const rough = bar.heuristic ? `, ${words.heuristic}` : "";
+  return `${bar.label}${rough}: ${parts.join(", ")}.`;
+}
+
+function rawLine(bar, words) {
+  const values = SIDES.map((side) => {
+    const value = bar[`raw_${side}`];
+    return value == null ? words.missing : raw(value);
+  });
+  const range = fill(words.raw_range, { low: raw(bar.low), high: raw(bar.high) });
+  return make("span", "sl-raw", `${values[0]} · ${values[1]} (${range})`);
 }

@@ -1,172 +1,128 @@
 // The annotator's page: asks who is there, shows a pair, takes the answer by mouse or key, sends it
 // until it has arrived, reveals the score of a blind pair, and goes on. The server decides
-// everything (`annotate/api.py`); what is shown is in `view.js`.
+// everything (`annotate/api.py`); what is shown is in `view.js` and `stage.js`.
 
+import { Acts } from "./acts.js";
+import { Ballot } from "./ballot.js";
 import { preload, source, tidy } from "./clips.js";
-import { meaning, STEPS } from "./keys.js";
+import { Desk } from "./desk.js";
+import { Dialogs, SkipDialog } from "./dialogs.js";
+import { fill, number, remembered } from "./dom.js";
+import { Guide } from "./guide.js";
+import { History } from "./history.js";
+import { KeyMap } from "./keys.js";
+import { KeysDialog } from "./keysdialog.js";
 import { Lockstep } from "./lockstep.js";
-import { ask, deliver, kept, mint, Refusal } from "./outbox.js";
-import { ANSWERS, View } from "./view.js";
+import { mint } from "./outbox.js";
+import { Remark } from "./remark.js";
+import { SignIn } from "./signin.js";
+import { Stage } from "./stage.js";
+import { View } from "./view.js";
 import { Zoom } from "./zoom.js";
 
-const OTHER = { left: "right", right: "left" };
-const NAME = "second-look.name";
-const LOOK_AGAIN = 4000; // milliseconds between looks for new pairs while there is none
-const STEADY = 150; // milliseconds after a new pair in which keys do not answer: no double hits
+const SLIP = 1500; // milliseconds after a blind answer before the score is fetched by itself
+const GATE_SECONDS = 0.5; // what is left to watch is told in steps of this
 
-let only; // the page that listens: a second start (Gradio made the component anew) replaces it
-
-export function start(element) {
-  only?.stop();
-  only = new Page(element.querySelector(".sl"));
-  only.begin();
-}
-
-class Page {
+export class Page {
   constructor(root) {
-    this.view = new View(root);
+    this.keys = new KeyMap();
+    this.view = new View(root, this.keys);
     this.words = this.view.words;
-    this.state = "loading"; // ask, idle, pair, reveal
-    this.busy = false; // something is on its way to the server
-    this.stopped = new AbortController();
-    this.player = new Lockstep(...this.view.videos, () => this.view.player(this.player));
-    this.zoom = new Zoom(this.view.stage, (scale) => this.view.press("zoom", scale > 1));
-    this.listen(root);
-  }
-
-  stop() {
-    this.stopped.abort();
-    this.player.pause();
-    clearTimeout(this.timer);
-  }
-
-  listen(root) {
-    const { signal } = this.stopped;
-    const on = (target, event, act) => target.addEventListener(event, act, { signal });
-    const { scrub, form } = this.view;
-    on(document, "keydown", (event) => this.key(event));
-    on(document, "visibilitychange", () => document.hidden && this.player.pause());
-    on(root, "click", (event) => this.click(event));
-    on(form, "submit", (event) => this.sayName(event));
-    on(scrub, "pointerdown", () => this.player.pause());
-    on(scrub, "input", () => this.player.seek(scrub.value * this.player.duration));
-    on(scrub, "pointerup", () => scrub.blur()); // the arrow keys vote again
-  }
-
-  // Asking the server
-
-  async begin() {
-    const waiting = kept();
-    if (waiting) return this.send(waiting.path, waiting.body, () => this.look());
-    try {
-      const { annotator } = await ask("api/me");
-      annotator ? this.look() : this.askName();
-    } catch {
-      this.later(() => this.begin());
-    }
-  }
-
-  async look() {
-    try {
-      const page = await ask("api/next");
-      this.view.notice("");
-      this.turn(page);
-    } catch (problem) {
-      if (problem instanceof Refusal && problem.status === 401) return this.askName();
-      this.later(() => this.look());
-    }
-  }
-
-  later(again) {
-    this.view.notice(this.words.unreachable);
-    this.wait(again);
-  }
-
-  wait(act) {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(act, LOOK_AGAIN);
-  }
-
-  async send(path, body, then) {
-    this.busy = true;
-    this.enable();
-    const waiting = (is) => this.view.notice(is ? this.words.waiting : this.words.delivered);
-    try {
-      const answer = await deliver(path, body, waiting);
-      this.busy = false;
-      this.view.notice("");
-      then(answer);
-    } catch (problem) {
-      this.busy = false;
-      if (!(problem instanceof Refusal)) throw problem;
-      if (problem.status === 401) return this.askName();
-      await this.look();
-      this.view.notice(this.words.refused.replace("{why}", problem.message));
-    }
-  }
-
-  // Who am I
-
-  askName() {
-    this.player.pause();
-    this.enter("ask");
-    this.view.nameForm(localStorage.getItem(NAME) ?? "", "", Boolean(this.annotator));
-  }
-
-  async sayName(event) {
-    event.preventDefault();
-    const { name } = this.view.form.elements;
-    try {
-      const page = await ask("api/me", { name: name.value });
-      localStorage.setItem(NAME, page.annotator);
-      name.blur();
-      kept() ? this.begin() : this.turn(page);
-    } catch (problem) {
-      this.view.nameError(problem instanceof Refusal ? problem.message : this.words.unreachable);
-    }
+    this.state = "loading"; // ask, idle, pair, due, reveal, feedback
+    this.stage = new Stage(root, this.words);
+    this.player = new Lockstep(...this.stage.videos, () => this.played());
+    Object.assign(this.player, remembered("player"));
+    this.zoom = new Zoom(this.stage.place, this.words.zoomed, (scale) => this.view.press("zoom", scale > 1));
+    this.remark = new Remark(root);
+    this.dialogs = new Dialogs(root);
+    this.guide = new Guide(this.dialogs, this.words);
+    this.skips = new SkipDialog(this.dialogs, (key, text) => this.skip(key, text));
+    this.acts = new Acts(this);
+    this.history = new History(this.dialogs, this.view, (vote) => this.desk.reopen(vote));
+    this.keysDialog = new KeysDialog(this.dialogs, this.keys, this.words, () => this.fresh());
+    this.signin = new SignIn(root, this.words, () => this.desk.entered());
+    this.desk = new Desk(this);
   }
 
   // What comes next
 
   enter(state) {
+    clearTimeout(this.timer);
     this.state = state;
-    this.since = performance.now();
+    this.since = this.begun = performance.now();
     this.view.enter(state);
     this.enable();
   }
 
+  // A page from the server: a pair, a blind answer whose score is due, or nothing to do.
   turn(page) {
-    clearTimeout(this.timer);
-    this.progress(page);
-    if (page.pair) return this.show(page.pair, page.preload);
-    this.player.pause();
-    this.pair = null;
-    this.view.idle(page.idle);
-    this.enter("idle");
-    this.wait(() => this.look());
+    this.page = page;
+    this.view.me(page);
+    this.view.campaign(page.campaign);
+    if (page.notice) this.view.notice(page.notice.text, page.notice.kind);
+    if (page.due) return this.desk.reveal(page.due.vote);
+    if (page.pair) this.show(page.pair, page.preload);
+    else this.idle(page.idle);
+    if (this.guide.news(page.campaign, page.annotator)) this.acts.guide();
   }
 
-  progress({ annotator, progress }) {
-    this.annotator = annotator;
-    this.newest = progress.newest;
-    this.view.progress(annotator, progress);
+  idle(why) {
+    this.player.pause();
+    this.player.clear();
+    this.pair = null;
+    if (why) this.view.idle(why);
+    this.enter("idle");
+    this.desk.lookLater();
   }
 
   async show(pair, next) {
     this.pair = pair;
     this.vote = mint();
+    this.ballot = new Ballot(this.page.campaign.questions, pair.previous);
     this.ready = false;
     this.zoom.reset();
+    this.stage.clear();
     this.view.pair(pair);
+    this.remark.begin(this.ballot, this.page.campaign);
     this.enter("pair");
-    if (!(await this.player.load([source(pair.left), source(pair.right)], pair.fps))) return;
+    this.ask();
+    if (!(await this.load(pair))) return;
     this.ready = true;
-    this.since = performance.now();
-    this.view.loaded(this.player.broken);
+    this.since = this.begun = performance.now();
     this.enable();
-    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) this.player.play();
     preload(next);
     tidy([pair.left, pair.right, ...next]);
+  }
+
+  // Put the pair's clips on the stage; false if another pair has come in the meantime.
+  async load(pair) {
+    const waits = setInterval(() => this.stage.waiting(this.player.waits), 100);
+    const loaded = await this.player.load([source(pair.left), source(pair.right)], pair.fps);
+    clearInterval(waits);
+    if (!loaded) return false;
+    const trouble = this.stage.loaded(this.player);
+    if (trouble) this.view.notice(trouble, "trouble");
+    if (!this.calm && !this.dialogs.open) this.player.play();
+    else this.player.changed();
+    return true;
+  }
+
+  get calm() {
+    return matchMedia("(prefers-reduced-motion: reduce)").matches;
+  }
+
+  // The question that stands now.
+  ask() {
+    this.view.question(this.ballot, this.pair.opinion?.best);
+    this.enable();
+  }
+
+  // A blind answer is stored; its score comes in a moment, and until then a slip is undone unseen.
+  due({ vote, answer }) {
+    this.held = vote;
+    this.view.due(answer, this.ballot.final?.strength);
+    this.enter("due");
+    if (remembered("reveal") ?? true) this.timer = setTimeout(() => this.desk.reveal(vote), SLIP);
   }
 
   reveal(reveal) {
@@ -176,16 +132,55 @@ class Page {
     this.enter("reveal");
   }
 
+  feedback(feedback) {
+    this.view.feedback(feedback);
+    this.enter("feedback");
+  }
+
+  // After every frame: the stage, and the gate while it is closed.
+  played() {
+    this.stage.show(this.player);
+    if (this.state === "pair" && this.locked !== this.gate()) this.enable();
+    else if (this.locked) this.tellGate();
+  }
+
+  // Whether the answers wait until both clips have played through once.
+  gate() {
+    return Boolean(this.page?.campaign.gate && this.pair && !this.broken && !this.player.through);
+  }
+
+  tellGate() {
+    const seconds = Math.ceil(this.player.missing / GATE_SECONDS) * GATE_SECONDS;
+    const text = this.player.playing ? this.words.gate : this.words.gate_paused;
+    this.view.gate(fill(text, { seconds: number(seconds, 1) }));
+  }
+
   enable() {
     const revealed = this.state === "reveal";
-    const answers = this.mayAnswer();
+    const may = this.mayAnswer();
+    const locked = this.state === "pair" && this.gate();
+    if (this.locked && !locked && this.state === "pair") this.view.say(this.words.gate_open);
+    this.locked = locked;
+    this.view.root.dataset.ready = may;
     this.view.enable({
-      answers: answers && !this.broken,
-      skip: answers && !revealed,
-      undo: !this.busy && this.newest,
-      keep: answers,
-      mine: revealed ? this.revealed.answer : null,
+      answers: may && !this.broken && !locked,
+      skip: !this.busy && this.state === "pair",
+      undo: !this.busy && Boolean(this.page?.progress.newest),
+      keep: may && revealed,
+      agree: !this.busy,
+      previous: may && this.state === "pair" && this.ballot?.step > 0,
+      mine: this.mine(),
+      dimension: this.state === "pair" && this.ballot && !this.ballot.overall,
     });
+    if (locked) this.tellGate();
+    else this.view.gate("");
+  }
+
+  // The answer that stands so far: to be kept or changed, to be edited, or said to this question.
+  mine() {
+    if (this.state === "reveal") return this.revealed.answer;
+    if (this.state !== "pair") return this.ballot?.final?.answer ?? null;
+    return this.ballot?.overall ? (this.pair?.previous?.answer ?? null) : this.ballot?.said;
   }
 
   get broken() {
@@ -196,82 +191,56 @@ class Page {
     return !this.busy && (this.state === "reveal" || (this.state === "pair" && this.ready));
   }
 
-  // What the person does
+  // Answers
 
-  key(event) {
-    if (["ask", "loading"].includes(this.state)) return;
-    const act = meaning(event);
-    if (!act) return;
-    event.preventDefault();
-    const steps = STEPS.includes(act);
-    if (steps || !(event.repeat || performance.now() - this.since < STEADY)) this.act(act);
+  strength(strong) {
+    return this.page.campaign.strength ? (strong ? "clearly" : "slightly") : null;
   }
 
-  click(event) {
-    const button = event.target.closest("button");
-    if (!button) return;
-    if (event.detail) button.blur(); // a mouse leaves no focus behind: the space bar plays
-    if (button.matches(".sl-me")) this.askName();
-    else if (button.matches(".sl-cancel")) this.look();
-    else if (button.dataset.act) this.act(button.dataset.act);
+  answer(answer, strong) {
+    if (!this.mayAnswer() || this.broken) return;
+    if (this.locked) return this.view.say(this.view.find(".sl-gate").textContent);
+    if (this.ballot.take(answer, this.strength(strong))) return this.cast(this.pair.ticket);
+    this.since = performance.now();
+    this.ask();
   }
 
-  act(name) {
-    if (name === "agree") return this.act(this.state === "reveal" ? "keep" : "confirm");
-    if (name === "undo") return this.undo();
-    if (this.state === "reveal") return this.second(name) || this.playback(name);
-    if (ANSWERS.includes(name)) return this.answer(name);
-    const best = this.pair?.opinion?.best;
-    if (name === "confirm" && best) return this.answer(best);
-    if (name === "override" && best) return this.answer(OTHER[best]);
-    return this.playback(name);
+  // Keep or change, after the reveal; the strength stays unless it is asked for again.
+  settle(answer, strong, { same }) {
+    const kept = this.ballot.final?.strength ?? null;
+    this.ballot.take(answer, same ? kept : this.strength(strong));
+    this.cast(this.revealed.ticket, answer === this.revealed.answer ? "keep" : "change");
   }
 
-  playback(name) {
-    const { player } = this;
-    const does = {
-      toggle: () => player.toggle(),
-      back: () => player.step(-1),
-      forward: () => player.step(1),
-      slower: () => player.faster(-1),
-      faster: () => player.faster(1),
-      restart: () => player.seek(0),
-      loop: () => player.toggleLoop(),
-      zoom: () => this.zoom.next(),
-    };
-    if (this.pair) does[name]?.();
+  back() {
+    if (this.ballot.previous()) this.ask();
   }
 
-  answer(answer) {
-    if (!this.mayAnswer() || (this.broken && answer !== "skip")) return;
-    this.cast(this.pair.ticket, answer, this.broken ? "broken clip" : "");
+  askSkip() {
+    if (this.busy) return;
+    const { skips } = this.page.campaign;
+    const broken = this.broken && skips.find(({ key }) => key === "broken");
+    if (broken || !skips.length) return this.skip(broken?.key ?? "", "");
+    this.acts.dialog(() => this.skips.ask(skips));
   }
 
-  // After the score of a blind pair was shown: keep or change. True if `name` answers that.
-  second(name) {
-    const { answer, ticket } = this.revealed;
-    const changed = name === "flip" ? OTHER[answer] : name === "keep" ? answer : name;
-    if (!ANSWERS.includes(changed) || changed === "skip") return false;
-    if (this.mayAnswer()) this.cast(ticket, changed, changed === answer ? "keep" : "change");
-    return true;
+  skip(key, text) {
+    if (text.trim()) this.ballot.comment = text;
+    this.ballot.take("skip", null);
+    this.cast(this.pair.ticket, "", key);
   }
 
-  cast(ticket, answer, reason) {
-    const seconds = (performance.now() - this.since) / 1000;
+  cast(ticket, reason = "", skip = "") {
+    const seconds = (performance.now() - this.begun) / 1000; // over all questions of the pair
     const watched = this.player.facts();
-    const body = { id: this.vote, ticket, answer, reason, seconds, watched };
-    this.send("api/vote", body, (taken) => {
-      this.progress(taken.page);
-      taken.reveal ? this.reveal(taken.reveal) : this.turn(taken.page);
-    });
+    const hold = this.state === "pair" && !this.pair.opinion;
+    this.remark.close();
+    this.desk.cast({ id: this.vote, ticket, ...this.ballot.body(), reason, skip, seconds, watched, hold });
   }
 
-  undo() {
-    if (this.busy || !["pair", "reveal", "idle"].includes(this.state)) return;
-    if (!this.newest) return this.view.notice(this.words.nothing_to_undo);
-    this.send("api/undo", { id: mint(), vote: this.newest }, (page) => {
-      this.turn(page);
-      this.view.notice(this.words.undone);
-    });
+  // The keys have changed: so have the hints.
+  fresh() {
+    this.view.showKeys();
+    if (this.state === "pair") this.view.hints(this.ballot.overall ? this.pair.opinion?.best : null);
   }
 }

@@ -1,14 +1,20 @@
-// One zoom for both clips: the same part of both, moved together.
+// One zoom for both clips: the same part of both, moved together by dragging, by a click on what
+// should be in the middle, or by the arrow keys while the enlarged clips have the focus.
 
 const STEPS = [1, 2, 4];
+const CLICK = 4; // pixels that a pointer may wander and still have clicked
+const ARROWS = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+const STRIDE = 0.1; // of the frame, per arrow key
 
 export class Zoom {
-  constructor(stage, changed) {
+  constructor(stage, name, changed) {
     this.stage = stage;
+    this.name = name; // what the enlarged clips are called
     this.changed = changed;
     this.reset();
     stage.addEventListener("pointerdown", (event) => this.#drag(event));
-    stage.addEventListener("dblclick", (event) => this.#at(event));
+    stage.addEventListener("dblclick", (event) => this.#enter(event));
+    stage.addEventListener("keydown", (event) => this.#stride(event));
   }
 
   reset() {
@@ -23,14 +29,22 @@ export class Zoom {
   }
 
   // A double click: nearer, with the point that was hit in the middle; or all the way out.
-  #at(event) {
+  #enter(event) {
     const frame = event.target.closest(".sl-frame");
     if (!frame) return;
     if (this.scale > 1) return this.reset();
-    const box = frame.getBoundingClientRect();
+    const { x, y } = spot(event, frame);
     this.scale = 2;
-    this.x = (0.5 - (event.clientX - box.left) / box.width) * this.scale;
-    this.y = (0.5 - (event.clientY - box.top) / box.height) * this.scale;
+    this.x = (0.5 - x) * this.scale;
+    this.y = (0.5 - y) * this.scale;
+    this.#apply();
+  }
+
+  // A click while enlarged: this point to the middle.
+  #centre(event, frame) {
+    const { x, y } = spot(event, frame);
+    this.x += 0.5 - x;
+    this.y += 0.5 - y;
     this.#apply();
   }
 
@@ -44,11 +58,24 @@ export class Zoom {
       this.y = from.y + event.clientY / box.height;
       this.#apply();
     };
+    const stop = (up) => {
+      frame.removeEventListener("pointermove", move);
+      const wandered = Math.hypot(up.clientX - down.clientX, up.clientY - down.clientY);
+      if (up.type === "pointerup" && wandered < CLICK && up.detail < 2) this.#centre(up, frame);
+    };
     frame.setPointerCapture(down.pointerId);
     frame.addEventListener("pointermove", move);
-    const stop = () => frame.removeEventListener("pointermove", move);
     frame.addEventListener("pointerup", stop, { once: true });
     frame.addEventListener("pointercancel", stop, { once: true });
+  }
+
+  #stride(event) {
+    const way = ARROWS[event.key];
+    if (!way || event.target !== this.stage) return;
+    event.preventDefault();
+    this.x += STRIDE * way[0];
+    this.y += STRIDE * way[1];
+    this.#apply();
   }
 
   #apply() {
@@ -58,7 +85,23 @@ export class Zoom {
     this.stage.style.setProperty("--zoom", this.scale);
     this.stage.style.setProperty("--pan-x", `${100 * this.x}%`);
     this.stage.style.setProperty("--pan-y", `${100 * this.y}%`);
-    this.stage.classList.toggle("sl-zoomed", this.scale > 1);
+    const zoomed = this.scale > 1;
+    this.stage.classList.toggle("sl-zoomed", zoomed);
+    this.#announce(zoomed);
     this.changed(this.scale);
   }
+
+  // Enlarged, the clips are one more stop of the Tab key, with a name.
+  #announce(zoomed) {
+    const set = (name, value) =>
+      zoomed ? this.stage.setAttribute(name, value) : this.stage.removeAttribute(name);
+    set("tabindex", "0");
+    set("role", "group");
+    set("aria-label", this.name);
+  }
+}
+
+function spot(event, frame) {
+  const box = frame.getBoundingClientRect();
+  return { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height };
 }

@@ -9,7 +9,8 @@
     python -m data.store merge other.duckdb --db prefs.duckdb
 
 Only `check` and `backup` work while the app has the database open. `repair`, `rebuild` and
-`restore` keep the old files. docs/data.md says more.
+`restore` keep the old files. With `--db postgresql://user@host/name` there are check, backup, erase
+and merge, and the app may run. docs/data.md says more.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from data.store.database import disk_trouble
 from data.store.erase import erase
 from data.store.merge import merge
 from data.store.owner import system_clock
-from data.store.places import Places
+from data.store.places import Places, is_url, spoken
 from data.store.repair import check, rebuild, repair
 
 
@@ -44,11 +45,13 @@ class Config:
 
 
 def _check(_config: Config, places: Places) -> int:
-    found = check(places)
-    for sentence in found:
-        say(sentence)
-    say(f"{places.database}: {f'{len(found)} findings' if found else 'no damage found'}")
-    return 1 if found else 0
+    return _found(check(places), str(places.database))
+
+
+def _found(sentences: Sequence[str], where: str) -> int:
+    _told(sentences)
+    say(f"{where}: {f'{len(sentences)} findings' if sentences else 'no damage found'}")
+    return 1 if sentences else 0
 
 
 def _repair(_config: Config, places: Places) -> int:
@@ -75,6 +78,27 @@ def _erase(config: Config, places: Places) -> int:
 
 def _merge(config: Config, places: Places) -> int:
     return _told(merge(places, Places.of(config.what), now_ms=system_clock()))
+
+
+def _served(config: Config) -> int:
+    """The same on a PostgreSQL server."""
+    from data.store import postgres_care
+
+    url = config.db
+    if config.action == "check":
+        found = postgres_care.check(url)
+        return _found(found, spoken(url))
+    if config.action == "backup":
+        folder = Path(config.to).expanduser().resolve()
+        return _told([f"backup in {postgres_care.back_up(url, folder, now_ms=system_clock())}"])
+    if config.action == "erase":
+        return _told(postgres_care.erase(url, config.what, votes=config.votes))
+    if config.action == "merge":
+        return _told(postgres_care.merge(url, Places.of(config.what)))
+    raise UserError(
+        f"`{config.action}` works on a database file, and PostgreSQL mends itself from its own log "
+        "and backups. `restore` to a file, then `merge` that file into an empty server"
+    )
 
 
 def _told(sentences: Sequence[str]) -> int:
@@ -104,6 +128,8 @@ def run(config: Config) -> int:
     if bool(config.what) != (config.action in _NEEDS):
         needed = _NEEDS.get(config.action, "nothing")
         raise UserError(f"After `{config.action}` comes {needed}; got {config.what or 'nothing'!r}")
+    if is_url(config.db):
+        return _served(config)
     places = Places.of(config.db)
     with disk_trouble(places.database):
         return ACTIONS[config.action](config, places)
@@ -131,7 +157,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         default="",
         help="restore: the backup's folder. erase: the annotator's name. merge: the other database",
     )
-    parser.add_argument("--db", default=Config.db, help="the database file (default: %(default)s)")
+    parser.add_argument(
+        "--db",
+        default=Config.db,
+        help="the database file, or postgresql://user@host/name (default: %(default)s)",
+    )
     parser.add_argument(
         "--to",
         default=Config.to,

@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ def _fill(places: Places, draft: Path, *, now_ms: int) -> None:
             "schema": check_version(cursor, places.snapshot),
             "sequence": sequence,
             "chain": chain,
-            "tables": contents(cursor),
+            "tables": contents(cursor, KINDS),
         }
     _copy_journal(places.journal, draft / JOURNAL, sequence, chain)
     (draft / FACTS).write_text(json.dumps(found, indent=2) + "\n")
@@ -129,13 +130,13 @@ def known_backups(places: Places) -> list[Path]:
     return [Path(line) for line in dict.fromkeys(lines) if Path(line).is_dir()]
 
 
-def contents(cursor: duckdb.DuckDBPyConnection) -> Contents:
-    """Rows and a checksum (sum of MD5 halves over the rows, whatever their order) of every table.
+def contents(cursor: duckdb.DuckDBPyConnection, kinds: Iterable[str]) -> Contents:
+    """Rows and a checksum (sum of MD5 halves over the rows, whatever their order) of these tables.
 
     For finding accidents, not attackers: against those there is `SHA256SUMS`, kept elsewhere.
     """
     found = {}
-    for kind in KINDS:
+    for kind in kinds:
         total = "coalesce(sum(md5_number_lower(CAST(to_json(t) AS VARCHAR))), 0)"
         rows = cursor.execute(f"SELECT count(*), {total} FROM {kind} AS t").fetchall()
         found[kind] = {"rows": rows[0][0], "checksum": f"{int(rows[0][1]):x}"}
@@ -209,11 +210,11 @@ def _build(folder: Path, new: Places, facts: dict[str, Any]) -> None:
             attached(database.writer, folder / DATABASE, name="_backup", read_only=True),
             database.transaction() as cursor,
         ):
-            for kind in KINDS:
+            for kind in facts["tables"]:  # an older program had fewer
                 cursor.execute(f"INSERT INTO {kind} BY NAME FROM _backup.{kind} ORDER BY seq")
         different = [
             kind
-            for kind, found in contents(database.writer).items()
+            for kind, found in contents(database.writer, facts["tables"]).items()
             if found != facts["tables"][kind]
         ]
     finally:

@@ -42,7 +42,7 @@ class Database:
         self.path = path
         config: _Config = {"storage_compatibility_version": STORAGE_VERSION, **_NO_EXTENSIONS}
         self._root = duckdb.connect(str(path), config=config)
-        self.writer = self._root.cursor()
+        self.writer = _quiet(self._root.cursor())
         self._readers = 0
         self._gate = threading.Condition()
         self._closed = False
@@ -54,7 +54,7 @@ class Database:
             if self._closed:
                 raise duckdb.ConnectionException(f"{self.path} is closed")
             self._readers += 1
-        cursor = self._root.cursor()
+        cursor = _quiet(self._root.cursor())
         try:
             yield cursor
         finally:
@@ -111,7 +111,13 @@ def disk_trouble(file: Path) -> Iterator[None]:
 
 def open_read_only(path: Path) -> duckdb.DuckDBPyConnection:
     """A file at rest or a snapshot, for reading; never a file that this process has open."""
-    return duckdb.connect(str(path), read_only=True, config=_NO_EXTENSIONS)
+    return _quiet(duckdb.connect(str(path), read_only=True, config=_NO_EXTENSIONS))
+
+
+def _quiet(cursor: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """Without the progress bar that DuckDB prints over a command's own words after two seconds."""
+    cursor.execute("SET enable_progress_bar = false")
+    return cursor
 
 
 @contextlib.contextmanager

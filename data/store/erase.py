@@ -14,6 +14,7 @@ older copies, backups, and whatever was exported.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ from data.store import reading, swap
 from data.store.backup import known_backups
 from data.store.database import attached, catalog, sync_file
 from data.store.journal import Entry
+from data.store.people import People, spelling
 from data.store.places import Places
 from data.store.reading import quoted
 from data.store.recovery import open_live
@@ -37,6 +39,14 @@ from data.store.rows import json_text, to_table, to_votes, vote_payload
 from data.store.store import Store
 
 _OLD_COPY = re.compile(r"(\.journal)?\.(before-|damaged-|torn-|version-|restore|rebuild)")
+_NAMING = {
+    "runs": "SELECT * REPLACE (replace(config, $old_json, $new_json) AS config) FROM runs",
+    "decisions": "SELECT * REPLACE ("
+    "CASE subject WHEN $person THEN $pseudonym ELSE subject END AS subject, "
+    'CASE "by" WHEN $person THEN $pseudonym ELSE "by" END AS "by", '
+    'replace("values", $old_json, $new_json) AS "values") FROM decisions',
+}
+"""Tables beside the votes that may name a person."""
 _NO_TIME = 1
 """Epoch milliseconds of a tombstone; 0 would be taken for a vote that has no time yet."""
 
@@ -44,9 +54,11 @@ _NO_TIME = 1
 def erase(places: Places, person: str, *, votes: bool = False, now_ms: int) -> list[str]:
     """Take the person out of the database; what was done, and what is left to do by hand.
 
+    Where accounts are on, votes name an id: name, role, password, sessions and tokens go too.
+
     Args:
         places: The database; nobody may own it.
-        person: The annotator as the votes name them.
+        person: The annotator as the votes name them, or the name of an account.
         votes: Take the answers away too, not only who gave them.
         now_ms: The present, UTC epoch milliseconds.
 
@@ -55,6 +67,24 @@ def erase(places: Places, person: str, *, votes: bool = False, now_ms: int) -> l
     """
     if not places.database.exists():
         raise UserError(f"{places.database} does not exist; check --db")
+    with contextlib.closing(People.of(places.database)) as people:
+        account = people.named(spelling(person)) or people.get(person)
+        if account is None:
+            return _erase_votes(places, person, votes=votes, now_ms=now_ms)
+        done = []
+        if _named(places, account.id):
+            done = _erase_votes(places, account.id, votes=votes, now_ms=now_ms)
+        people.remove(account.id)
+        return [f"{account.id} is nobody's account in {people.where} any more", *done]
+
+
+def _named(places: Places, person: str) -> bool:
+    """Whether anything in the database is by this annotator."""
+    with Store.open(places.database) as store:
+        return bool(store.votes_of(person))
+
+
+def _erase_votes(places: Places, person: str, *, votes: bool, now_ms: int) -> list[str]:
     pseudonym = f"erased-{secrets.token_hex(8)}"
     with alone(places):
         database, journal = open_live(places, now_ms=now_ms)
@@ -146,16 +176,20 @@ def _write_database(
     source = catalog(cursor)
     cursor.execute(f"COPY FROM DATABASE {source} TO _clean (SCHEMA)")
     cursor.register("left_votes", left)
+    names = {
+        "person": person,
+        "pseudonym": pseudonym,
+        "old_json": json_text(person),
+        "new_json": json_text(pseudonym),
+    }
     for table, columns in _tables(cursor):
-        rows, values = f"SELECT * FROM {table}", []
+        rows = _NAMING.get(table, f"SELECT * FROM {table}")
         if "annotator" in columns:
-            rows, values = f"{rows} WHERE annotator IS DISTINCT FROM ?", [person]
-        elif table == "runs":
-            named = "* REPLACE (replace(config, ?, ?) AS config)"
-            rows, values = f"SELECT {named} FROM runs", [json_text(person), json_text(pseudonym)]
+            rows = f"{rows} WHERE annotator IS DISTINCT FROM $person"
         if table == "votes":
             rows = f"{rows} UNION ALL SELECT {quoted(columns)} FROM left_votes"
         order = " ORDER BY seq" if "seq" in columns else ""
+        values = {name: value for name, value in names.items() if f"${name}" in rows}
         cursor.execute(f"INSERT INTO _clean.{table} FROM ({rows}){order}", values)
     cursor.unregister("left_votes")
     cursor.execute("CHECKPOINT _clean")

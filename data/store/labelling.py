@@ -1,108 +1,163 @@
-"""Labels of a whole database at once: `data.labels` as queries, for millions of votes.
+"""Labels of a whole database at once: `data.labels` in columns, for millions of votes.
 
 The pure functions of `data.labels` are the reference, and the tests hold these to them, row by row.
 They exist because a million pairs with five votes each are six million Python objects there
-(minutes, gigabytes), and here columns that never leave DuckDB. Left out: `evidence` (the votes are
-in the table), and opinions computed anew from scores (`auto` takes the one stored with the pair).
-
-Votes are counted by 64-bit hashes of the ids, so that no text is carried along: two of a million
-pairs share one with a chance of 3e-8. Where one annotator has several unrevised votes about a pair,
-the newest stands; finding it needs a sort. So the count first marks the pairs in which two votes
-fall on the same of 127 bits, twice over: every repeated annotator does, and few others. Those are
-looked at again, and only where somebody did answer twice are the votes sorted.
+(minutes, gigabytes). Here votes are counted as numbers (`answers`), pairs and clips are numbers
+too, and their names come last: both clips of all labels share the text of one list of names.
+Left out: opinions computed anew from scores (`auto` takes the one stored with the pair).
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import duckdb
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from data.errors import UserError
+from data.records import NEVER_TRAINS
+from data.store.answers import STEP, Answers, counted, counting, frugal
 
-_COUNTS = """count(*) AS answers, count(*) FILTER (outcome <> 'skip') AS judged,
-  count(*) FILTER (outcome <> 'skip' AND unusable) AS unusable,
-  count(*) FILTER (outcome = 'tie') AS ties,
-  count(*) FILTER (hash(preferred) = side_b) AS for_b"""
-_UNREVISED = """votes ANTI JOIN (SELECT revises FROM votes WHERE revises IS NOT NULL) AS newer
-  ON votes.id = newer.revises"""
-_SIDES = '(SELECT hash(id) AS "key", hash(b) AS side_b FROM pairs)'
-_COUNT = f"""
-CREATE OR REPLACE TEMP TABLE counted AS SELECT "key", {_COUNTS},
-  count(*) > bit_count(bit_or(CAST(1 AS HUGEINT) << (who % 127)))
-  AND count(*) > bit_count(bit_or(CAST(1 AS HUGEINT) << ((who >> 32) % 127))) AS perhaps_twice
-FROM (
-  SELECT hash(pair) AS "key", hash(annotator) AS who, outcome, preferred, unusable
-  FROM {_UNREVISED} WHERE outcome <> 'undo'
-) JOIN {_SIDES} USING ("key") GROUP BY "key"
+FRUGAL_MB, TIGHT_MB = 190, 20
+"""What DuckDB may keep in memory while it counts, and while names are read."""
+_CHECKS = ", ".join(f"'{word}'" for word in NEVER_TRAINS)
+_FACTS = f"""CAST(pairs.seq AS UINTEGER) AS number,
+  split_part(strategy, ':', 1) IN ({_CHECKS}) AS is_check,
+  CAST(CASE WHEN best IS NULL THEN 0 WHEN best = b THEN 2 ELSE 1 END AS UTINYINT) AS best"""
+_NAMES = {
+    "prompts": "SELECT seq, id AS name FROM prompts",
+    "clips": "SELECT seq, sha256 AS name FROM candidates",
+}
+_EVERY_NAME = {
+    "prompts": "SELECT DISTINCT prompt AS name FROM pairs",
+    "clips": "SELECT a AS name FROM pairs UNION SELECT b FROM pairs",
+}
+_EVIDENCE = """
+SELECT pair, list(id ORDER BY time_ms, id) AS votes FROM (
+  SELECT votes.* FROM votes ANTI JOIN
+    (SELECT revises FROM votes WHERE revises IS NOT NULL) AS newer ON votes.id = newer.revises
+  WHERE outcome <> 'undo' QUALIFY row_number()
+    OVER (PARTITION BY pair, annotator ORDER BY time_ms DESC, votes.id DESC) = 1)
+WHERE outcome <> 'skip' AND {counting} GROUP BY pair
 """
-_TWICE = f"""
-CREATE OR REPLACE TEMP TABLE twice AS SELECT pair FROM {_UNREVISED}
-WHERE outcome <> 'undo' AND hash(pair) IN (SELECT "key" FROM counted WHERE perhaps_twice)
-GROUP BY pair HAVING count(*) > count(DISTINCT annotator)
-"""
-_AGAIN = f"""
-INSERT INTO counted SELECT "key", {_COUNTS}, false FROM (
-  SELECT hash(pair) AS "key", * FROM {_UNREVISED}
-  WHERE outcome <> 'undo' AND pair IN (SELECT pair FROM twice)
-  QUALIFY row_number() OVER (PARTITION BY pair, annotator ORDER BY time_ms DESC, id DESC) = 1
-) JOIN {_SIDES} USING ("key") GROUP BY "key"
-"""
-_HUMAN = """
-SELECT seq, id AS pair, prompt,
-  CASE WHEN share_b > judged / 2 THEN b ELSE a END AS chosen,
-  CASE WHEN share_b > judged / 2 THEN a ELSE b END AS rejected,
-  (greatest(share_b, judged - share_b) + 0.5) / (judged + 1) AS probability,
-  CASE WHEN answers IS NULL THEN 'unvoted' WHEN judged = 0 THEN 'skipped'
-    WHEN 2 * unusable >= judged THEN 'unusable' WHEN 2 * share_b = judged THEN 'even' END AS reason
-FROM (SELECT *, for_b + ties / 2 AS share_b FROM pairs LEFT JOIN counted ON hash(id) = "key")
-"""
-_AUTO = """
-SELECT seq, id AS pair, prompt, best AS chosen, CASE WHEN best = a THEN b ELSE a END AS rejected,
-  CAST(1 AS DOUBLE) AS probability,
-  CASE WHEN judged > 0 AND 2 * unusable >= judged THEN 'unusable'
-    WHEN best IS NULL THEN 'unscored' END AS reason
-FROM pairs LEFT JOIN counted ON hash(id) = "key"
-"""
-RULES = {"auto": _AUTO, "human": _HUMAN}
+SOURCES = ("auto", "human")
 """Label sources by their name in `data.labels.LABELS`."""
+REASONS = ("", "check", "unvoted", "skipped", "unusable", "even", "unscored")
+"""Why a pair has no label, in the words of `data.labels`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """What a rule makes of every pair, in one order."""
+
+    reason: NDArray[np.int8]
+    """Why there is no label: a place in `REASONS`; 0 where there is one."""
+    for_b: NDArray[np.bool_]
+    probability: NDArray[np.float64]
 
 
 def labels(cursor: duckdb.DuckDBPyConnection, source: str) -> pl.DataFrame:
     """The labels: pair, prompt, chosen, rejected, probability; in the order of the pairs."""
-    kept = f"SELECT * EXCLUDE (reason) FROM ({_rule(source)}) WHERE reason IS NULL"
-    with _counted(cursor):
-        found = cursor.sql(kept).pl()
-    if not found["seq"].is_sorted():  # a join keeps the order in practice, and promises nothing
-        found = found.sort("seq")
-    return found.drop("seq")
+    with frugal(cursor, FRUGAL_MB) as limit:
+        answers = counted(cursor)
+        names = dict(_NAMES)
+        pairs = _numbered(cursor, names)
+        if pairs.null_count().sum_horizontal()[0]:  # a pair of something that was never added
+            names = {kind: _collected(cursor, kind) for kind in names}
+            pairs = _numbered(cursor, names)
+        resolved = _resolve(source, pairs, answers)
+        kept = np.flatnonzero(resolved.reason == 0)
+        sides = pairs["a"].to_numpy()[kept], pairs["b"].to_numpy()[kept]
+        prompts, numbers = pairs["prompt"].to_numpy()[kept], pairs["number"].to_numpy()[kept]
+        for_b, probability = resolved.for_b[kept], resolved.probability[kept]
+        del answers, pairs, resolved, kept
+        limit(TIGHT_MB)
+        clips = _names(cursor, names["clips"])
+        chosen = clips.gather(np.where(for_b, sides[1], sides[0]) - 1)
+        rejected = clips.gather(np.where(for_b, sides[0], sides[1]) - 1)
+        prompt = _names(cursor, names["prompts"]).gather(prompts - 1)
+        pair = _names(cursor, "SELECT seq, id AS name FROM pairs").gather(numbers - 1)
+    return pl.DataFrame(
+        {
+            "pair": pair,
+            "prompt": prompt,
+            "chosen": chosen,
+            "rejected": rejected,
+            "probability": probability,
+        }
+    )
 
 
 def left_out(cursor: duckdb.DuckDBPyConnection, source: str) -> dict[str, int]:
     """How many pairs the source leaves out, by reason; reasons that never occur are absent."""
-    reasons = f"SELECT reason, count(*) FROM ({_rule(source)}) WHERE reason IS NOT NULL GROUP BY 1"
-    with _counted(cursor):
-        return dict(cursor.execute(reasons).fetchall())
+    with frugal(cursor, FRUGAL_MB):
+        pairs = cursor.sql(f"SELECT {_FACTS} FROM pairs").pl()
+        counts = np.bincount(_resolve(source, pairs, counted(cursor)).reason)
+    found = zip(REASONS, counts.tolist(), strict=False)
+    return {reason: count for reason, count in found if reason and count}
 
 
-@contextlib.contextmanager
-def _counted(cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """The temporary table `counted`: what people answered, one row per pair with an answer."""
-    cursor.execute(_COUNT)
-    cursor.execute(_TWICE)
-    if cursor.execute("SELECT count(*) FROM twice").fetchall()[0][0]:
-        cursor.execute('DELETE FROM counted WHERE "key" IN (SELECT hash(pair) FROM twice)')
-        cursor.execute(_AGAIN)
-    try:
-        yield
-    finally:
-        cursor.execute("DROP TABLE counted")
-        cursor.execute("DROP TABLE twice")
+def _resolve(source: str, pairs: pl.DataFrame, answers: Answers) -> _Resolved:
+    if source not in SOURCES:
+        raise UserError(f"There are no labels {source!r} to read; there are {', '.join(SOURCES)}")
+    number, best = pairs["number"].to_numpy(), pairs["best"].to_numpy()
+    judged, twice_b = answers.judged[number], answers.twice_b[number]
+    unusable = 2 * answers.unusable[number] >= judged
+    is_check = pairs["is_check"].to_numpy()
+    if source == "auto":
+        why = {"check": is_check, "unusable": (judged > 0) & unusable, "unscored": best == 0}
+        return _Resolved(_first(why), best == 2, np.ones(len(best)))
+    why = {
+        "check": is_check,
+        "unvoted": answers.answers[number] == 0,
+        "skipped": judged == 0,
+        "unusable": unusable,
+        "even": twice_b == judged,
+    }
+    share = np.maximum(twice_b, 2 * judged - twice_b) / 2
+    return _Resolved(_first(why), twice_b > judged, (share + 0.5) / (judged + 1))
 
 
-def _rule(source: str) -> str:
-    if source not in RULES:
-        raise UserError(f"There are no labels {source!r} to read; there are {', '.join(RULES)}")
-    return RULES[source]
+def _first(why: dict[str, NDArray[np.bool_]]) -> NDArray[np.int8]:
+    """The first reason that holds, as its place in `REASONS`."""
+    return np.select(list(why.values()), [np.int8(REASONS.index(it)) for it in why], np.int8(0))
+
+
+def _numbered(cursor: duckdb.DuckDBPyConnection, names: dict[str, str]) -> pl.DataFrame:
+    """Every pair as numbers: its own, its prompt's and its clips'; null for an unknown name."""
+    keys = {
+        kind: f'(SELECT seq, hash(name) AS "key" FROM ({query}))' for kind, query in names.items()
+    }
+    rows = f"""SELECT {_FACTS}, CAST(p.seq AS UINTEGER) AS prompt, CAST(one.seq AS UINTEGER) AS a,
+      CAST(other.seq AS UINTEGER) AS b FROM pairs
+      LEFT JOIN {keys["prompts"]} AS p ON hash(pairs.prompt) = p."key"
+      LEFT JOIN {keys["clips"]} AS one ON hash(a) = one."key"
+      LEFT JOIN {keys["clips"]} AS other ON hash(b) = other."key" """
+    return cursor.sql(rows).pl().sort("number")
+
+
+def _collected(cursor: duckdb.DuckDBPyConnection, kind: str) -> str:
+    """All names that pairs have of that kind, numbered in a temporary table; a query of it."""
+    cursor.execute(
+        f"CREATE OR REPLACE TEMP TABLE every_{kind} AS "
+        f"SELECT row_number() OVER (ORDER BY name) AS seq, name FROM ({_EVERY_NAME[kind]})"
+    )
+    return f"SELECT seq, name FROM every_{kind}"
+
+
+def _names(cursor: duckdb.DuckDBPyConnection, query: str) -> pl.Series:
+    """Names by their number minus one: one block of text that everything gathered from it shares.
+
+    Rows are numbered from 1 without a gap, and nearly always lie in that order: no sorting then.
+    """
+    astray = "SELECT count(*) FROM (SELECT seq, row_number() OVER () AS place FROM ({})) WHERE {}"
+    found = cursor.execute(astray.format(query, "seq <> place")).fetchall()[0][0]
+    ordered = f"SELECT name FROM ({query}){' ORDER BY seq' if found else ''}"
+    return pl.DataFrame(cursor.sql(ordered).to_arrow_reader(STEP).read_all())["name"].rechunk()
+
+
+def evidence(cursor: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """Columns pair and votes: the standing votes that judged it, oldest first, for `human`."""
+    return cursor.sql(_EVIDENCE.format(counting=counting(cursor))).pl()

@@ -44,10 +44,12 @@ RANKS: dict[str, tuple[str, ...]] = {
         *("finished_ms", "started_ms", "metrics", "config", "code", "kind", "snapshot", "labels"),
         "folder",
     ),
+    "decisions": (),
 }
 """Of two descriptions of the same thing the greater one counts, compared in this order; a known
 value is greater than a missing one. So a prompt that anybody holds out stays held out, a scored
 pair beats an unscored one, and a finished run its beginning. A candidate's path is this machine's.
+Decisions are never edited: this database's stays, and so does a name that was erased from it.
 """
 
 _CHUNK = 50_000
@@ -128,7 +130,7 @@ def _merge_kind(cursor: duckdb.DuckDBPyConnection, kind: str) -> str:
     """Add what is absent, and let the greater description count; what was done."""
     ours, theirs = f"({_newest(kind)}) AS ours", f"({_newest(kind, '_other.')}) AS theirs"
     same = " AND ".join(f'ours."{name}" = theirs."{name}"' for name in IDENTITY[kind])
-    greater = f"{_rank(kind, 'theirs')} > {_rank(kind, 'ours')}"
+    greater = f"{_rank(kind, 'theirs')} > {_rank(kind, 'ours')}" if RANKS[kind] else "false"
     tables = {
         "absent": f"SELECT theirs.* FROM {theirs} ANTI JOIN {ours} ON {same}",
         "better": f"SELECT theirs.* FROM {theirs} JOIN {ours} ON {same} WHERE {greater}",

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TypeVar, cast
 
 import duckdb
@@ -31,7 +31,7 @@ from data.store.lock import Lock
 from data.store.places import Places
 from data.store.recovery import catch_up, open_files
 from data.store.rows import by_kind, to_votes
-from data.store.slots import Lease, Slots
+from data.store.slots import Lease, Redundancy, SharedSlots
 from data.store.store import Store
 from data.store.turns import Turns
 from data.store.voting import Receipt
@@ -56,16 +56,17 @@ class Owner(Store):
         self._lock, self._clock = lock, clock or system_clock
         self._database: Database | None = None
         self._journal: Journal | None = None
-        self._slots, self._slots_gate = Slots(), threading.Lock()
-        self._slots_known = self._behind = False
+        self._slots = SharedSlots(lambda: self._do(self._load_slots))
+        self._behind = False
         self._server: wire.Server | None = None
         self._publishing, self._adding = threading.Lock(), threading.Lock()
         self._published: snapshot.Published | None = None
-        self._newest_ms = 0
+        self._newest_ms, self._time_gate = 0, threading.Lock()
         self._turns = Turns(places.database, take=self._take, end=self._let_go)
         try:
             self._do(self._ready)
             if serve:
+                self._turns.soon(lambda: self._attempt(self._load_slots))
                 self._server = wire.Server(places.socket, self._answer)
                 lock.announce(socket=str(places.socket))
         except BaseException:
@@ -90,8 +91,9 @@ class Owner(Store):
         annotator: str,
         ranked: Iterable[str],
         *,
-        redundancy: int,
+        redundancy: Redundancy,
         seconds: float,
+        ignoring: Collection[str] = (),
         now: int | None = None,
     ) -> Lease | None:
         """Keep the first pair of `ranked` that has a free slot for `annotator`.
@@ -103,38 +105,36 @@ class Owner(Store):
         Args:
             annotator: Who asks.
             ranked: Pair ids, the most wanted first; read only as far as needed.
-            redundancy: Annotators wanted per pair.
+            redundancy: Annotators wanted per pair, or a function that says so for a pair's id; it
+                must be quick and must not ask the store, since everybody else waits meanwhile.
             seconds: How long the lease holds.
+            ignoring: Annotators whose votes and leases fill no slot (those who do not count).
             now: The present, UTC epoch milliseconds; the clock's by default.
         """
         present = self._now() if now is None else now
         ms = int(seconds * 1000)
-        return self._with_slots(
-            lambda it: it.claim(annotator, ranked, redundancy=redundancy, ms=ms, now_ms=present)
+        return self._slots.look(
+            lambda slots: slots.claim(
+                annotator,
+                ranked,
+                redundancy=redundancy,
+                ms=ms,
+                now_ms=present,
+                ignoring=ignoring,
+            )
         )
 
     def release(self, lease_id: str) -> bool:
         """Give a lease back; False where it is not open (any more)."""
-        return self._with_slots(lambda slots: slots.release(lease_id))
+        return self._slots.look(lambda slots: slots.release(lease_id))
 
     def leases(self, *, now: int | None = None) -> list[Lease]:
         """The open leases."""
         present = self._now() if now is None else now
-        return self._with_slots(lambda slots: slots.open_leases(present))
-
-    def _with_slots(self, act: Callable[[Slots], _Result]) -> _Result:
-        """Slots are in memory: whoever asks for a pair does not wait while votes are written."""
-        while True:
-            with self._slots_gate:
-                if self._slots_known:
-                    return act(self._slots)
-            self._do(self._load_slots)
+        return self._slots.look(lambda slots: slots.open_leases(present))
 
     def _load_slots(self) -> None:
-        standing = reading.standing_votes(self._ready().writer)
-        with self._slots_gate:
-            self._slots.load(standing)
-            self._slots_known = True
+        self._slots.load(lambda: reading.standing_votes(self._ready().writer))
 
     # Records
 
@@ -208,15 +208,14 @@ class Owner(Store):
         """Close the files; with `given_up` only if that one is still in use."""
         database, journal = self._database, self._journal
         if database is not None and journal is not None and given_up in (None, database):
-            with self._slots_gate:
-                self._slots_known = False
+            self._slots.forget()
             self._database = self._journal = None
             database.close()
             journal.close()
 
     def _now(self) -> int:
         """The clock, which never steps back while we own the database."""
-        with self._slots_gate:
+        with self._time_gate:
             self._newest_ms = max(self._newest_ms, self._clock())
             return self._newest_ms
 
@@ -255,12 +254,11 @@ class Owner(Store):
         writer = self._ready().writer
         made = voting.receipts(writer, votes, mine)
         older = [vote.revises for vote in new if vote.revises is not None]
-        revised = reading.rows_by_id(writer, "votes", older, ("seq",))
+        before = {
+            id: row[0] for id, row in reading.rows_by_id(writer, "votes", older, ("seq",)).items()
+        }
         numbers = {vote.id: one.sequence for vote, one in zip(votes, made, strict=True)}
-        with self._slots_gate:
-            for vote in new if self._slots_known else ():
-                before = revised[vote.revises][0] if vote.revises is not None else None
-                self._slots.note(vote, numbers[vote.id], revised=before)
+        self._slots.note((vote, numbers[vote.id], before.get(vote.revises or "")) for vote in new)
         return made
 
     # Reading, and other processes

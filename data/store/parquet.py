@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import duckdb
+import pyarrow as pa
 
 from data.records import KINDS
 from data.store.database import disk_trouble
 from data.store.reading import quoted, sequence
 from data.store.rows import IDENTITY, REPLACING, SCHEMAS, known_kind
-from data.store.schema import check_version, meta
+from data.store.schema import NEWEST, check_version, meta
 from data.store.store import Store
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -24,22 +29,42 @@ def write_parquet(store: Store, kind: str, file: Path) -> int:
     The same records give the same bytes (with the same DuckDB). Votes have their sequence number
     as a first column.
     """
+    from data.store.postgres import PostgresStore  # here: its driver takes a moment to import
+
+    if isinstance(store, PostgresStore):
+        return store.spool(known_kind(kind), COLUMNS[kind], file, partial(_write, file=file))
     columns = quoted(COLUMNS[known_kind(kind)])
     rows = f"SELECT {columns}, seq AS place FROM {kind}"
     if kind in REPLACING:
         same = quoted(IDENTITY[kind])
         rows += f" QUALIFY row_number() OVER (PARTITION BY {same} ORDER BY seq DESC) = 1"
-    path = str(file).replace("'", "''")
     with disk_trouble(file), store._reading() as cursor:
-        written = cursor.execute(
-            f"COPY (SELECT * EXCLUDE (place) FROM ({rows}) ORDER BY place) TO '{path}' "
-            "(FORMAT parquet, COMPRESSION zstd)"
-        )
-        return written.fetchall()[0][0]
+        return _copy(cursor, f"SELECT * EXCLUDE (place) FROM ({rows}) ORDER BY place", file)
+
+
+def _copy(cursor: duckdb.DuckDBPyConnection, query: str, file: Path) -> int:
+    path = str(file).replace("'", "''")
+    written = cursor.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
+    return written.fetchall()[0][0]
+
+
+def _write(rows: pa.RecordBatchReader | pa.Table, *, file: Path) -> int:
+    with disk_trouble(file), contextlib.closing(duckdb.connect()) as cursor:
+        cursor.register("arrived", rows)
+        return _copy(cursor, "FROM arrived", file)
 
 
 def origin(store: Store) -> dict[str, Any]:
     """Which database it is, and at which vote: its identity, schema, sequence number and chain."""
+    from data.store.postgres import PostgresStore
+
+    if isinstance(store, PostgresStore):
+        return {
+            "database": store.identity(),
+            "schema": NEWEST,
+            "sequence": store.sequence,
+            "chain": store.chain(),
+        }
     with store._reading() as cursor:
         facts = meta(cursor)
         return {

@@ -50,6 +50,11 @@ class Places:
         return self.database.with_name(self.database.name + ending)
 
     @property
+    def exist(self) -> bool:
+        """Whether there is a database, or a journal to make it from."""
+        return self.database.exists() or self.journal.exists()
+
+    @property
     def lock(self) -> Path:
         """Held by `flock` for as long as somebody owns the database; never deleted."""
         return self.beside(".lock")
@@ -63,6 +68,11 @@ class Places:
     def wal(self) -> Path:
         """DuckDB's write-ahead log."""
         return self.beside(".wal")
+
+    @property
+    def people(self) -> Path:
+        """Names, roles, password hashes and sessions, where accounts are on (SQLite)."""
+        return self.beside(".people")
 
     @property
     def backups(self) -> Path:

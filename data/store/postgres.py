@@ -14,20 +14,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import duckdb
 import polars as pl
 import pyarrow as pa
 
 from data.errors import UserError
-from data.records import KINDS, Record, Vote
+from data.records import KINDS, Record, Score, Vote
 from data.store import (
     labelling,
     postgres_schema,
     postgres_sql,
     postgres_votes,
+    values,
 )
+from data.store.columns import Question
 from data.store.postgres_link import Cursor, Link, run
 from data.store.reading import digest_of
 from data.store.rows import (
@@ -39,6 +41,16 @@ from data.store.rows import (
     to_votes,
 )
 from data.store.store import Store
+
+_Result = TypeVar("_Result")
+_FOR_LABELS = {
+    "prompts": ["id"],
+    "candidates": ["sha256"],
+    "pairs": [],
+    "votes": [],
+    "decisions": [],
+}
+"""What labels are made of: these columns, or all of them."""
 
 
 class PostgresStore(Store):
@@ -59,10 +71,7 @@ class PostgresStore(Store):
         """The newest sequence number in view, per kind."""
         if self._behind or self._marks is None:
             if not postgres_schema.check_version(cursor, self._link.name):
-                raise UserError(
-                    f"{self._link.name} holds no tables yet. Make clips first (`python -m "
-                    "train.sample` or `python -m data.ingest`, with the same --db), or check --db"
-                )
+                raise postgres_schema.not_ready(cursor, self._link.name)
             self._marks, self._behind = postgres_sql.marks(cursor), False
         return self._marks
 
@@ -133,6 +142,33 @@ class PostgresStore(Store):
 
         return self._read(task)
 
+    def scores_of(self, candidates: Sequence[str]) -> list[Score]:
+        """As `Store.scores_of`."""
+        return to_records(
+            "scores", self._table("scores", "candidate = ANY(%s)", (list(candidates),))
+        )
+
+    def spool(
+        self, kind: str, columns: Sequence[str], file: Path, use: Callable[[Any], _Result]
+    ) -> _Result:
+        """What `use` makes of all records of one kind, handed to it piece by piece as Arrow."""
+
+        def task(cursor: Cursor, view: postgres_sql.Marks) -> _Result:
+            spool = file.with_name(f".{file.name}.csv")
+            with postgres_sql.spooled(cursor, kind, columns, view[kind], spool) as rows:
+                return use(rows)
+
+        return self._read(task)
+
+    def chain(self) -> str:
+        """The chain value of the newest vote in view; empty where there is none."""
+        wanted = 'SELECT "chain" FROM votes WHERE seq = %s'
+
+        def task(cursor: Cursor, view: postgres_sql.Marks) -> str:
+            return next(iter(run(cursor, wanted, [view["votes"]]).fetchall()), ("",))[0]
+
+        return self._read(task)
+
     def votes_after(self, sequence: int) -> list[Vote]:
         """As `Store.votes_after`."""
         return to_votes(self._table("votes", "seq > %s", (sequence,)))
@@ -176,13 +212,36 @@ class PostgresStore(Store):
         """As `Store.left_out`."""
         return self._label(lambda cursor: labelling.left_out(cursor, source))
 
-    def _label(self, question: Callable[[duckdb.DuckDBPyConnection], Any]) -> Any:
-        def task(cursor: Cursor, view: postgres_sql.Marks) -> list[pa.Table]:
-            kinds = ("pairs", "votes")
-            return [postgres_sql.table(cursor, kind, "seq <= %s", (view[kind],)) for kind in kinds]
+    def _label(
+        self, question: Callable[[duckdb.DuckDBPyConnection], Any], *, scores: bool = False
+    ) -> Any:
+        def task(cursor: Cursor, view: postgres_sql.Marks) -> dict[str, pa.Table]:
+            return {
+                kind: postgres_sql.table(
+                    cursor, kind, "seq <= %s", (view[kind],), columns=columns or None
+                )
+                for kind, columns in {**_FOR_LABELS, **({"scores": []} if scores else {})}.items()
+            }
 
-        pairs, votes = self._read(task)
-        return postgres_sql.beside(pairs, votes, question)
+        return postgres_sql.beside(self._read(task), question)
+
+    def ask(self, question: Question) -> pl.DataFrame:
+        """As `Store.ask`."""
+        sql, values = question.sql.replace("?", "%s"), list(question.values)
+        rows = self._read(lambda cursor, _: run(cursor, sql, values).fetchall())
+        return pl.DataFrame(rows, schema=question.schema, orient="row")
+
+    def evidence(self) -> pl.DataFrame:
+        """As `Store.evidence`."""
+        return self._label(labelling.evidence)
+
+    def values(self, wanted: Sequence[tuple[str, str]]) -> pl.DataFrame:
+        """As `Store.values`; all scores are read into memory for it."""
+        return self._label(lambda cursor: values.values(cursor, wanted), scores=True)
+
+    def agreement(self) -> pl.DataFrame:
+        """As `Store.agreement`; all scores are read into memory for it."""
+        return self._label(values.agreement, scores=True)
 
     def count(self, kind: str) -> int:
         """As `Store.count`."""

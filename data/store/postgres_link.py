@@ -22,6 +22,9 @@ Cursor = psycopg.Cursor[tuple[Any, ...]]
 _Result = TypeVar("_Result")
 PATIENCE_S = 10.0
 """How long a server that is away is waited for; a restart takes a few seconds."""
+STARTING_S = 60.0
+"""How long one that says it is starting up is waited for: after a crash it reads its log first."""
+_STARTING = "is starting up"
 _PAUSE_S = 0.1
 _FULL = "53"
 """SQLSTATE class of a full disk, too little memory and too many connections."""
@@ -80,12 +83,14 @@ class Link:
         Raises:
             UserError: the server stays away, its disk is full, or it cannot hold a value.
         """
-        give_up = time.monotonic() + PATIENCE_S
+        began = time.monotonic()
         while True:
             try:
                 return self._once(task)
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                if (error.sqlstate or "").startswith(_FULL) or time.monotonic() > give_up:
+                patience = STARTING_S if _STARTING in str(error) else PATIENCE_S
+                out_of_time = time.monotonic() > began + patience
+                if (error.sqlstate or "").startswith(_FULL) or out_of_time:
                     raise UserError(
                         f"{self.name}: {str(error).strip()}. Nothing was stored by this; see to "
                         "the server (running? disk full? too many connections?), then try again"

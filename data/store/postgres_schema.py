@@ -17,6 +17,7 @@ import uuid
 from data.errors import UserError
 from data.records import KINDS
 from data.store.journal import genesis
+from data.store.people_schema import TABLES
 from data.store.postgres_link import Cursor, run
 from data.store.schema import MIGRATIONS, Migration
 
@@ -43,7 +44,15 @@ CREATE INDEX scores_seq ON scores USING brin(seq);
 CREATE INDEX scores_candidate ON scores(candidate);
 """
 
-STEPS: tuple[Migration, ...] = (Migration(1, "counters, leases, indexes", _REPLICAS),)
+_DECISIONS = """
+CREATE UNIQUE INDEX decisions_seq ON decisions(seq);
+"""
+
+STEPS: tuple[Migration, ...] = (
+    Migration(1, "counters, leases, indexes", _REPLICAS),
+    Migration(2, "decisions", _DECISIONS),
+    Migration(3, "people", TABLES),
+)
 """This engine's own steps; each runs after all shared ones."""
 
 _VERSIONS = """
@@ -66,6 +75,19 @@ def check_version(cursor: Cursor, name: str) -> bool:
     """
     return all(
         len(_applied(cursor, table, steps, name)) == len(steps) for table, steps in _LISTS.items()
+    )
+
+
+def not_ready(cursor: Cursor, name: str) -> UserError:
+    """What to say of a database without every step."""
+    if any(_applied(cursor, table, steps, name) for table, steps in _LISTS.items()):
+        return UserError(
+            f"{name} was made by an older program. Start the app on it once (`python app.py --db "
+            "postgresql://...`), or add to it with any command: that brings it up to date"
+        )
+    return UserError(
+        f"{name} holds no tables yet. Make clips first (`python -m train.sample` or `python -m "
+        "data.ingest`, with the same --db), or check --db"
     )
 
 
@@ -110,11 +132,13 @@ def migrate(cursor: Cursor, name: str) -> None:
 
 
 def _first_rows(cursor: Cursor) -> None:
-    if run(cursor, "SELECT 1 FROM meta WHERE \"key\" = 'database'").fetchall():
-        return
-    identity = str(uuid.uuid4())
-    run(cursor, "INSERT INTO meta VALUES ('database', %s)", [identity])
-    run(cursor, "INSERT INTO meta VALUES ('secret', %s)", [secrets.token_hex(32)])
+    """What a new database starts with, and the counter of a kind that a step has added."""
+    rows = run(cursor, 'SELECT "value" FROM meta WHERE "key" = \'database\'').fetchall()
+    identity = rows[0][0] if rows else str(uuid.uuid4())
+    if not rows:
+        run(cursor, "INSERT INTO meta VALUES ('database', %s)", [identity])
+        run(cursor, "INSERT INTO meta VALUES ('secret', %s)", [secrets.token_hex(32)])
     for kind in KINDS:
         start = genesis(identity) if kind == "votes" else ""
-        run(cursor, "INSERT INTO heads VALUES (%s, 0, %s, 0)", [kind, start])
+        counter = "INSERT INTO heads VALUES (%s, 0, %s, 0) ON CONFLICT DO NOTHING"
+        run(cursor, counter, [kind, start])

@@ -13,24 +13,29 @@ Every try is one transaction that waits for at most one pair, so no two can wait
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any
 
 from data.store.postgres_link import Cursor, Link, run
-from data.store.slots import Lease
+from data.store.slots import Lease, Redundancy, people_wanted
 
 _LARGEST = 4096
 """Pairs asked about in one statement, at most."""
+_WANTED = """
+SELECT pairs.id FROM unnest(%(pairs)s::text[], %(people)s::bigint[]) WITH ORDINALITY
+  AS wanted(id, people, place) JOIN pairs ON pairs.id = wanted.id
+"""
 _FREE = """
 NOT EXISTS (SELECT FROM votes WHERE pair = pairs.id AND annotator = %(annotator)s
             AND outcome <> 'undo' AND {stands})
 AND (SELECT count(DISTINCT annotator) FROM votes
-     WHERE pair = pairs.id AND outcome NOT IN ('skip', 'undo') AND {stands})
+     WHERE pair = pairs.id AND outcome NOT IN ('skip', 'undo') AND {stands}
+     AND annotator <> ALL(%(ignoring)s::text[]))
   + (SELECT count(*) FROM leases WHERE pair = pairs.id AND expires_ms > %(now)s
-     AND annotator <> %(annotator)s) < %(redundancy)s
+     AND annotator <> %(annotator)s AND annotator <> ALL(%(ignoring)s::text[])) < wanted.people
 """.format(stands="NOT EXISTS (SELECT FROM votes AS newer WHERE newer.revises = votes.id)")
 
 
@@ -39,7 +44,8 @@ class Wish:
     """What an annotator asks for; see `Owner.claim`."""
 
     annotator: str
-    redundancy: int
+    redundancy: Redundancy
+    ignoring: Collection[str]
     ms: int
     now: Callable[[Cursor], int]
     """The present, UTC epoch milliseconds: the server's clock, so that replicas agree on it."""
@@ -104,18 +110,15 @@ def _try(wish: Wish, pairs: Sequence[str], locked: str, cursor: Cursor) -> Lease
     if held is not None:
         return held
     now = wish.now(cursor)
-    facts = {"annotator": wish.annotator, "redundancy": wish.redundancy, "now": now}
+    facts = {"annotator": wish.annotator, "ignoring": list(wish.ignoring), "now": now}
+    free = f"{_WANTED} WHERE {_FREE} ORDER BY place LIMIT 1".encode()
     chosen = cursor.execute(
-        f"SELECT pairs.id FROM unnest(%(pairs)s::text[]) WITH ORDINALITY AS wanted(id, place) "
-        f"JOIN pairs ON pairs.id = wanted.id WHERE {_FREE} ORDER BY place LIMIT 1 "
-        f"FOR UPDATE OF pairs {locked}".encode(),
-        {**facts, "pairs": list(pairs)},
+        free + f" FOR UPDATE OF pairs {locked}".encode(), {**facts, **_people(wish, pairs)}
     ).fetchall()
     if not chosen:
         return None
     pair = chosen[0][0]
-    still = f"SELECT FROM pairs WHERE id = %(pair)s AND {_FREE}"
-    if not cursor.execute(still.encode(), {**facts, "pair": pair}).fetchall():
+    if not cursor.execute(free, {**facts, **_people(wish, [pair])}).fetchall():
         return pair
     _sweep(cursor, now)
     lease = _lease((uuid.uuid4().hex, pair, wish.annotator, now + wish.ms))
@@ -127,6 +130,11 @@ def _try(wish: Wish, pairs: Sequence[str], locked: str, cursor: Cursor) -> Lease
         [lease.id, lease.pair, lease.annotator, lease.expires_ms],
     )
     return lease
+
+
+def _people(wish: Wish, pairs: Sequence[str]) -> dict[str, list[Any]]:
+    """The pairs to look at, and how many people each is to have."""
+    return {"pairs": list(pairs), "people": [people_wanted(wish.redundancy, id) for id in pairs]}
 
 
 def _sweep(cursor: Cursor, now: int) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -49,33 +50,64 @@ def table(
 ) -> pa.Table:
     """Rows of one kind that count, as Arrow: the columns asked for, or those of `SCHEMAS`."""
     names = SCHEMAS[kind].names if columns is None else columns
-    schema = pa.schema([SCHEMAS[kind].field(name) for name in names])
     statement = f"COPY ({counting(kind, names, where)}) TO STDOUT (FORMAT csv)"
     with cursor.copy(statement.encode(), parameters or None) as copy:
         text = b"".join(bytes(block) for block in copy)
+    schema = _schema(kind, names)
     if not text:
         return schema.empty_table()
-    return csv.read_csv(
-        io.BytesIO(text),
-        csv.ReadOptions(column_names=schema.names, block_size=min(len(text) + 1, _LARGEST_ROW)),
-        csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-        csv.ConvertOptions(
+    return csv.read_csv(io.BytesIO(text), **_options(schema, min(len(text) + 1, _LARGEST_ROW)))
+
+
+def _schema(kind: str, names: Sequence[str]) -> pa.Schema:
+    fields = {**{field.name: field for field in SCHEMAS[kind]}, "seq": pa.field("seq", pa.int64())}
+    return pa.schema([fields[name] for name in names])
+
+
+def _options(schema: pa.Schema, block: int) -> dict[str, Any]:
+    """How PostgreSQL's CSV is read: nothing at all is NULL, "" is an empty text."""
+    return {
+        "read_options": csv.ReadOptions(column_names=schema.names, block_size=block),
+        "parse_options": csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+        "convert_options": csv.ConvertOptions(
             column_types=schema,
             null_values=[""],
             strings_can_be_null=True,
-            quoted_strings_can_be_null=False,  # "" is an empty text, nothing at all is NULL
+            quoted_strings_can_be_null=False,
             true_values=["t"],
             false_values=["f"],
         ),
-    )
+    }
 
 
-def beside(pairs: pa.Table, votes: pa.Table, question: Callable[..., Any]) -> Any:
-    """Ask DuckDB, in memory, a question about these pairs (in their order) and votes."""
-    numbered = pairs.append_column("seq", pa.array(range(1, pairs.num_rows + 1), pa.int64()))
+@contextlib.contextmanager
+def spooled(
+    cursor: Cursor, kind: str, columns: Sequence[str], upto: int, file: Path
+) -> Iterator[pa.RecordBatchReader | pa.Table]:
+    """The rows of one kind that count, up to a number, read back from `file` piece by piece.
+
+    The file lies there while the block runs: memory does not grow with the table.
+    """
+    statement = f"COPY ({counting(kind, columns, 'seq <= %s')}) TO STDOUT (FORMAT csv)"
+    try:
+        with cursor.copy(statement.encode(), [upto]) as copy, file.open("wb") as out:
+            for block in copy:
+                out.write(block)
+        schema = _schema(kind, columns)
+        if file.stat().st_size:
+            yield csv.open_csv(file, **_options(schema, _LARGEST_ROW))
+        else:
+            yield schema.empty_table()
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def beside(tables: dict[str, pa.Table], question: Callable[..., Any]) -> Any:
+    """Ask DuckDB, in memory, a question about these kinds, each in its order."""
     with contextlib.closing(duckdb.connect()) as memory:
-        memory.register("pairs", numbered)
-        memory.register("votes", votes)
+        for kind, rows in tables.items():
+            places = pa.array(range(1, rows.num_rows + 1), pa.int64())
+            memory.register(kind, rows.append_column("seq", places))
         return question(memory)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import polars as pl
@@ -13,6 +13,9 @@ from polars import selectors
 
 from data.records import Record
 from data.store.rows import IDENTITY, REPLACING, SCHEMAS, json_text, to_records
+
+if TYPE_CHECKING:
+    from data.store.columns import Question
 
 _FEW = 256
 """Up to so many ids, a lookup by the key is faster than a join with the whole table."""
@@ -47,6 +50,14 @@ def frame_where(
 ) -> pl.DataFrame:
     """The rows of one kind whose `column` is `value`, in insertion order."""
     return cursor.sql(_select(kind, f'"{column}" = ?'), params=[value]).pl()
+
+
+def frame_among(
+    cursor: duckdb.DuckDBPyConnection, kind: str, column: str, values: Sequence[str]
+) -> pl.DataFrame:
+    """The rows of one kind whose `column` is one of a few `values`, in insertion order."""
+    marks = ", ".join("?" * len(values)) or "NULL"
+    return cursor.sql(_select(kind, f'"{column}" IN ({marks})'), params=list(values)).pl()
 
 
 def get(cursor: duckdb.DuckDBPyConnection, kind: str, identity: str) -> Record | None:
@@ -108,6 +119,18 @@ def votes_after(cursor: duckdb.DuckDBPyConnection, after: int) -> pl.DataFrame:
     """Votes with `seq` above `after`, in order, with the columns that the journal needs too."""
     where = f"seq > {int(after)}"
     return cursor.sql(_select("votes", where, extra=', seq, salt, "chain"')).pl()
+
+
+def votes_between(cursor: duckdb.DuckDBPyConnection, after: int, upto: int) -> pl.DataFrame:
+    """As `votes_after`, up to `upto`: a long table need not fit into memory."""
+    where = f"seq > {int(after)} AND seq <= {int(upto)}"
+    return cursor.sql(_select("votes", where, extra=', seq, salt, "chain"')).pl()
+
+
+def ask(cursor: duckdb.DuckDBPyConnection, question: Question) -> pl.DataFrame:
+    """The answer to a question of `data.store.columns`."""
+    rows = cursor.sql(question.sql, params=list(question.values)).pl()
+    return rows.cast(dict(question.schema))
 
 
 def standing_votes(cursor: duckdb.DuckDBPyConnection) -> pl.DataFrame:

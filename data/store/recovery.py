@@ -223,10 +223,11 @@ def _replay(database: Database, journal: Journal, entries: Iterable[Entry]) -> N
 
 def _rewrite_tail(database: Database, journal: Journal) -> None:
     """The journal is shorter than the table (lost, or the file came alone): write what it lacks."""
-    frame = reading.votes_after(database.writer, journal.seq)
-    votes = to_votes(frame)
-    payloads = [vote_payload(vote) for vote in votes]
-    entries = journal.extend(payloads, salts=frame["salt"].to_list())
-    if [entry.chain for entry in entries] != frame["chain"].to_list():
-        raise _disagree(database, journal)
-    _log.warning("%d votes were written to %s again", len(entries), journal.path)
+    before, newest = journal.seq, reading.sequence(database.writer)
+    while journal.seq < newest:
+        frame = reading.votes_between(database.writer, journal.seq, journal.seq + _BATCH)
+        payloads = [vote_payload(vote) for vote in to_votes(frame)]
+        entries = journal.extend(payloads, salts=frame["salt"].to_list())
+        if [entry.chain for entry in entries] != frame["chain"].to_list():
+            raise _disagree(database, journal)
+    _log.warning("%d votes were written to %s again", journal.seq - before, journal.path)

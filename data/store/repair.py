@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,9 @@ from data.store.places import Places, sync_folder
 from data.store.recovery import bad_wal_position, cut_wal, open_live
 from data.store.rows import SCHEMAS, to_votes, vote_payload
 from data.store.schema import check_version, meta
+
+STEP = 50_000
+"""Votes that are in memory at a time."""
 
 
 @contextlib.contextmanager
@@ -78,52 +82,78 @@ def _damage(places: Places, file: Path, *, beside_owner: bool) -> list[str]:
         opened = snapshot.open_view(file) if beside_owner else open_read_only(file)
         with contextlib.closing(opened) as cursor:
             check_version(cursor, file)
-            stored = {entry.seq: entry for entry in _entries_of_table(cursor)}
+            newest = reading.sequence(cursor) if beside_owner else None
+            different = [
+                f"vote {seq}: {what}"
+                for seq, what in _differences(places.journal, cursor)
+                if newest is None or seq <= newest
+            ]
     except duckdb.Error as error:
         return [
             *_lines(places, list(journals.damage(places.journal))),
             f"{file} cannot be read: {error}",
         ]
-    newest = max(stored, default=0) if beside_owner else None
     lines = [
         (line, what)
         for line, what in journals.damage(places.journal)
         if newest is None or line <= newest + 1  # the heading is line 1
     ]
-    entries = {
-        entry.seq: entry
-        for entry in journals.intact(places.journal)
-        if newest is None or entry.seq <= newest
-    }
-    return _lines(places, lines) + [
-        f"vote {seq}: " + _difference(entries.get(seq), stored.get(seq))
-        for seq in sorted(entries.keys() | stored.keys())
-        if entries.get(seq) != stored.get(seq)
-    ]
+    return _lines(places, lines) + different
 
 
 def _lines(places: Places, lines: list[tuple[int, str]]) -> list[str]:
     return [f"{places.journal.name}, line {line}: {what}" for line, what in lines]
 
 
-def _difference(journalled: Entry | None, stored: Entry | None) -> str:
-    if stored is None:
-        return "in the journal, not in the table (the next start puts it there)"
-    if journalled is None:
-        return "in the table, without an intact line in the journal"
-    return "the table and the journal differ"
+def _differences(journal: Path, cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[int, str]]:
+    """Where journal and table hold different votes: the vote's number, and how they differ."""
+    for journalled, stored in _side_by_side(_in_order(journal), _entries_of_table(cursor)):
+        if stored is None and journalled is not None:
+            what = "in the journal, not in the table (the next start puts it there)"
+            yield journalled.seq, what
+        elif journalled is None and stored is not None:
+            yield stored.seq, "in the table, without an intact line in the journal"
+        elif journalled != stored and stored is not None:
+            yield stored.seq, "the table and the journal differ"
 
 
-def _entries_of_table(cursor: duckdb.DuckDBPyConnection) -> list[Entry]:
+def _entries_of_table(cursor: duckdb.DuckDBPyConnection) -> Iterator[Entry]:
     """The lines that the journal should hold, from the votes of a database or a snapshot."""
-    frame = reading.votes_after(cursor, 0)
-    votes = to_votes(frame)
-    payloads = [vote_payload(vote) for vote in votes]
-    places = zip(frame["seq"], frame["salt"], frame["chain"], strict=True)
-    return [
-        Entry(seq, salt, text, salted(salt, text), chain)
-        for text, (seq, salt, chain) in zip(payloads, places, strict=True)
-    ]
+    for start in range(0, reading.sequence(cursor), STEP):
+        frame = reading.votes_between(cursor, start, start + STEP)
+        places = zip(frame["seq"], frame["salt"], frame["chain"], strict=True)
+        for vote, (seq, salt, chain) in zip(to_votes(frame), places, strict=True):
+            text = vote_payload(vote)
+            yield Entry(seq, salt, text, salted(salt, text), chain)
+
+
+def _in_order(journal: Path) -> Iterator[Entry]:
+    """The journal's intact entries by their number; of several with one number the last.
+
+    They nearly always lie in that order, and then only one at a time is in memory.
+    """
+    numbers = itertools.pairwise(entry.seq for entry in journals.intact(journal))
+    if all(before < after for before, after in numbers):
+        return journals.intact(journal)
+    found = {entry.seq: entry for entry in journals.intact(journal)}
+    return iter([found[seq] for seq in sorted(found)])
+
+
+def _side_by_side(
+    one: Iterator[Entry], other: Iterator[Entry]
+) -> Iterator[tuple[Entry | None, Entry | None]]:
+    """Two lists by number, with None where one of them lacks what the other has."""
+    first, second = next(one, None), next(other, None)
+    while first is not None or second is not None:
+        if second is None or (first is not None and first.seq < second.seq):
+            yield first, None
+            first = next(one, None)
+        elif first is None or second.seq < first.seq:
+            yield None, second
+            second = next(other, None)
+        else:
+            yield first, second
+            first, second = next(one, None), next(other, None)
 
 
 def repair(places: Places) -> list[str]:
@@ -182,26 +212,33 @@ def rebuild(places: Places, *, now_ms: int) -> list[str]:
 
 def _whole_journal(places: Places, new: Places) -> list[int]:
     """Write the new place's journal; the numbers of the votes that are lost."""
-    entries: dict[int, Entry] = {}
-    identity = None
-    if places.snapshot.exists():
-        with contextlib.closing(snapshot.open_view(places.snapshot)) as cursor:
+    identity = journals.owner_of(places.journal)
+    with contextlib.ExitStack() as stack:
+        published: Iterator[Entry] = iter(())
+        if places.snapshot.exists():
+            cursor = stack.enter_context(contextlib.closing(snapshot.open_view(places.snapshot)))
             check_version(cursor, places.snapshot)
-            identity = meta(cursor)["database"]
-            entries = {entry.seq: entry for entry in _entries_of_table(cursor)}
-    if places.journal.exists():
-        identity = journals.owner_of(places.journal) or identity
-        entries |= {entry.seq: entry for entry in journals.intact(places.journal)}
-    if identity is None:
-        raise UserError(
-            f"Beside {places.database} lies neither a journal nor a snapshot to rebuild it from"
-        )
-    ordered = [entries[seq] for seq in sorted(entries)]
-    journal = Journal(new.journal, identity)
-    salts = [entry.salt for entry in ordered]
-    journal.extend([entry.payload for entry in ordered], salts=salts)
+            identity = identity or meta(cursor)["database"]
+            published = _entries_of_table(cursor)
+        if identity is None:
+            raise UserError(
+                f"Beside {places.database} lies neither a journal nor a snapshot to rebuild it from"
+            )
+        lines = _in_order(places.journal) if places.journal.exists() else iter(())
+        entries = (mine or its for mine, its in _side_by_side(lines, published))
+        return _copied(new, identity, (entry for entry in entries if entry is not None))
+
+
+def _copied(new: Places, identity: str, entries: Iterator[Entry]) -> list[int]:
+    """Put entries into a new journal, in steps; the numbers that none of them has."""
+    journal, lost, before = Journal(new.journal, identity), [], 0
+    while some := list(itertools.islice(entries, STEP)):
+        journal.extend([entry.payload for entry in some], salts=[entry.salt for entry in some])
+        for entry in some:
+            lost += range(before + 1, entry.seq)
+            before = entry.seq
     journal.close()
-    return sorted(set(range(1, max(entries, default=0) + 1)) - entries.keys())
+    return lost
 
 
 def _swap(places: Places, new: Places, *, now_ms: int) -> Path:

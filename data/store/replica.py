@@ -6,7 +6,7 @@ numbers the votes (`postgres_votes`) and flushes them to its disk before a vote 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 from typing import Self
 
@@ -16,7 +16,7 @@ from data.store import postgres_slots, postgres_sql, postgres_votes
 from data.store.owner import Clock, Owner
 from data.store.postgres import PostgresStore, migrated
 from data.store.postgres_link import Cursor, Link
-from data.store.slots import Lease
+from data.store.slots import Lease, Redundancy
 from data.store.voting import Receipt
 
 
@@ -51,14 +51,16 @@ class Replica(PostgresStore, Owner):
         annotator: str,
         ranked: Iterable[str],
         *,
-        redundancy: int,
+        redundancy: Redundancy,
         seconds: float,
+        ignoring: Collection[str] = (),
         now: int | None = None,
     ) -> Lease | None:
         """As `Owner.claim`, over all replicas. A pair that another one is claiming comes later."""
         wish = postgres_slots.Wish(
             annotator=annotator,
             redundancy=redundancy,
+            ignoring=ignoring,
             ms=int(seconds * 1000),
             now=self._clocked if now is None else lambda _: now,
         )

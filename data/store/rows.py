@@ -56,6 +56,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             finished_ms=_WHOLE,
         )
     ),
+    "decisions": pa.schema(_fields("id topic subject values by time_ms", time_ms=_WHOLE)),
 }
 """Columns of every kind, in the order of `KINDS`."""
 
@@ -66,13 +67,14 @@ IDENTITY: dict[str, tuple[str, ...]] = {
     "pairs": ("id",),
     "votes": ("id",),
     "runs": ("id",),
+    "decisions": ("id",),
 }
 """The columns that make a record the same record."""
 
 REPLACING = frozenset({"scores", "runs"})
 """Kinds of which the newest of one identity counts; of the others the first one stays."""
 
-_JSON = frozenset({"settings", "answers", "watched", "config", "metrics"})
+_JSON = frozenset({"settings", "answers", "watched", "config", "metrics", "values"})
 _DERIVED = frozenset({"prompts", "pairs"})
 
 

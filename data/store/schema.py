@@ -69,7 +69,16 @@ CREATE TABLE runs(
   metrics VARCHAR NOT NULL);
 """
 
-MIGRATIONS: tuple[Migration, ...] = (Migration(1, "the seven tables of the relay", _FIRST),)
+_DECISIONS = """
+CREATE TABLE decisions(
+  seq BIGINT NOT NULL, id VARCHAR PRIMARY KEY, topic VARCHAR NOT NULL, subject VARCHAR NOT NULL,
+  "values" VARCHAR NOT NULL, "by" VARCHAR NOT NULL, time_ms BIGINT NOT NULL);
+"""
+
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(1, "the seven tables of the relay", _FIRST),
+    Migration(2, "decisions of leads and commands", _DECISIONS),
+)
 NEWEST = MIGRATIONS[-1].version
 
 

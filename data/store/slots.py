@@ -10,20 +10,31 @@ so that five millions take 100 MB. Pairs that were touched since are kept beside
 is found by the first 64 bits of its id; two of a million pairs share those with a chance of 3e-8,
 and then count as one here and nowhere else.
 
-No SQL, no clock and no lock here: the owner brings them.
+No SQL and no clock here: the owner brings them.
 """
 
 from __future__ import annotations
 
+import threading
 import uuid
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
 
 from data.records import Vote
+
+_Result = TypeVar("_Result")
+Redundancy = int | Callable[[str], int]
+"""People wanted per pair: one number for all, or a function from a pair's id to its number."""
+
+
+def people_wanted(redundancy: Redundancy, pair: str) -> int:
+    """How many people are wanted for `pair`."""
+    return redundancy(pair) if callable(redundancy) else redundancy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +90,7 @@ NOTHING = pl.DataFrame(
 
 
 class Slots:
-    """Standing votes per pair, and open leases. Not thread-safe: the owner locks."""
+    """Standing votes per pair, and open leases. Not thread-safe: see `SharedSlots`."""
 
     def __init__(self) -> None:
         self._loaded = _Loaded(NOTHING)
@@ -112,7 +123,14 @@ class Slots:
             del self._leases[vote.annotator]
 
     def claim(
-        self, annotator: str, ranked: Iterable[str], *, redundancy: int, ms: int, now_ms: int
+        self,
+        annotator: str,
+        ranked: Iterable[str],
+        *,
+        redundancy: Redundancy,
+        ms: int,
+        now_ms: int,
+        ignoring: Collection[str] = (),
     ) -> Lease | None:
         """The annotator's open lease, prolonged; else a lease on the first pair with a free slot.
 
@@ -122,6 +140,7 @@ class Slots:
             redundancy: Annotators wanted per pair, 1 or more.
             ms: How long the lease holds, milliseconds.
             now_ms: The present, UTC epoch milliseconds.
+            ignoring: Annotators whose votes and leases fill no slot.
         """
         self._expire(now_ms)
         held = self._leases.get(annotator)
@@ -129,15 +148,15 @@ class Slots:
             held = replace(held, expires_ms=now_ms + ms)
             self._leases[annotator] = held
             return held
-        kept: dict[str, int] = {}
-        for lease in self._leases.values():
-            kept[lease.pair] = kept.get(lease.pair, 0) + 1
+        kept = Counter(
+            lease.pair for lease in self._leases.values() if lease.annotator not in ignoring
+        )
         for pair in ranked:
             standing = self._standing(pair)
             if any(one.annotator == annotator for one in standing):
                 continue
-            filled = len({one.annotator for one in standing if one.answers})
-            if filled + kept.get(pair, 0) < redundancy:
+            answered = {one.annotator for one in standing if one.answers}
+            if len(answered.difference(ignoring)) + kept[pair] < people_wanted(redundancy, pair):
                 lease = Lease(
                     id=uuid.uuid4().hex, pair=pair, annotator=annotator, expires_ms=now_ms + ms
                 )
@@ -162,3 +181,42 @@ class Slots:
         for annotator, lease in list(self._leases.items()):
             if lease.expires_ms <= now_ms:
                 del self._leases[annotator]
+
+
+class SharedSlots:
+    """`Slots` for many threads, filled before the first look and again after `forget`.
+
+    Whoever asks for a pair does not wait while votes are written, only while this is filled.
+    """
+
+    def __init__(self, fill: Callable[[], None]) -> None:
+        """`fill` calls `load`, on the one thread that calls `note` and `forget` too."""
+        self._slots, self._gate, self._known = Slots(), threading.Lock(), False
+        self._fill = fill
+
+    def look(self, act: Callable[[Slots], _Result]) -> _Result:
+        """What `act` makes of the slots; nobody else looks meanwhile."""
+        while True:
+            with self._gate:
+                if self._known:
+                    return act(self._slots)
+            self._fill()
+
+    def load(self, standing: Callable[[], pl.DataFrame]) -> None:
+        """Fill them, unless they are; `standing` gives what `Slots.load` takes."""
+        if not self._known:
+            rows = standing()
+            with self._gate:
+                self._slots.load(rows)
+                self._known = True
+
+    def note(self, stored: Iterable[tuple[Vote, int, int | None]]) -> None:
+        """Votes were stored: each with its number and that of the vote that it revises."""
+        with self._gate:
+            for vote, seq, revised in stored if self._known else ():
+                self._slots.note(vote, seq, revised=revised)
+
+    def forget(self) -> None:
+        """What is known may be wrong: fill again before the next look. Leases stay."""
+        with self._gate:
+            self._known = False

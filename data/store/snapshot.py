@@ -169,13 +169,20 @@ def open_view(snapshot: Path) -> duckdb.DuckDBPyConnection:
         link.unlink()
 
 
+def kinds_in(cursor: duckdb.DuckDBPyConnection) -> list[str]:
+    """The kinds of records that the open file has a table for: an older program had fewer."""
+    tables = "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()"
+    there = {name for (name,) in cursor.execute(tables).fetchall()}
+    return [kind for kind in KINDS if kind in there]
+
+
 def restore(database: Database, source: Path) -> None:
     """Copy everything but the votes from a snapshot into a database that holds none of it."""
     with (
         contextlib.closing(open_view(source)) as view,
         database.transaction() as cursor,
     ):
-        for kind in KINDS:
+        for kind in kinds_in(view):
             if kind != "votes":
                 cursor.register("restored", view.sql(f"FROM {kind} ORDER BY seq").to_arrow_table())
                 cursor.execute(f"INSERT INTO {kind} BY NAME FROM restored")

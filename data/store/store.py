@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from data.errors import UserError
 from data.records import Candidate, Pair, Prompt, Record, Run, Score, Vote
-from data.store import elsewhere, labelling, reading, snapshot
+from data.store import elsewhere, labelling, reading, snapshot, values
 from data.store.asking import ask_for_snapshot, hand_over, own
 from data.store.lock import NotWritableError
 from data.store.places import Places, is_url
@@ -24,6 +24,7 @@ from data.store.rows import by_kind, known_columns, known_kind, to_records, to_v
 from data.store.schema import check_version
 
 if TYPE_CHECKING:
+    from data.store.columns import Question
     from data.store.owner import Clock, Owner
     from data.store.postgres import PostgresStore
 
@@ -62,7 +63,7 @@ class Store:
 
             return postgres.open_view(os.fspath(path), create=create)
         store = cls(Places.of(path))
-        if create or store._exists():
+        if create or store._places.exist:
             store._refresh()
         return store
 
@@ -88,9 +89,6 @@ class Store:
     def path(self) -> Path:
         """The database file, absolute, links followed."""
         return self._places.database
-
-    def _exists(self) -> bool:
-        return self._places.database.exists() or self._places.journal.exists()
 
     def _refresh(self) -> None:
         """Look at the present through a snapshot of it."""
@@ -142,7 +140,7 @@ class Store:
     def frame(self, kind: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Records of one kind as a Polars frame, one column per field, in insertion order.
 
-        Kinds: prompts candidates scores pairs votes runs. Mappings are JSON text; `prompts` and
+        Kinds: those of `data.records.KINDS`. Mappings are JSON text; `prompts` and
         `pairs` have their identity in a first column `id`. Of scores and runs only the newest of
         each identity; votes all of them, in the order of their sequence numbers.
 
@@ -200,6 +198,14 @@ class Store:
             self._look(lambda cursor: reading.frame_where(cursor, "votes", "pair", pair))
         )
 
+    def scores_of(self, candidates: Sequence[str]) -> list[Score]:
+        """The newest scores of a few clips, by their hashes."""
+        few = list(candidates)
+        return to_records(
+            "scores",
+            self._look(lambda cursor: reading.frame_among(cursor, "scores", "candidate", few)),
+        )
+
     def votes_after(self, sequence: int) -> list[Vote]:
         """The votes with a higher sequence number, in order: what others have cast since."""
         return to_votes(self._look(lambda cursor: reading.votes_after(cursor, sequence)))
@@ -218,6 +224,28 @@ class Store:
     def left_out(self, source: str) -> dict[str, int]:
         """How many pairs `labels` leaves out, by reason."""
         return self._look(lambda cursor: labelling.left_out(cursor, source))
+
+    def evidence(self) -> pl.DataFrame:
+        """Columns pair and votes: ids of the votes behind its `human` label, by time."""
+        return self._look(labelling.evidence)
+
+    def values(self, wanted: Sequence[tuple[str, str]]) -> pl.DataFrame:
+        """The newest raw values of (scorer, dimension)s, a column each, a row per clip.
+
+        Columns `candidate` and `scorer/dimension`s; of several versions the one scored last.
+        """
+        return self._look(lambda cursor: values.values(cursor, wanted))
+
+    def agreement(self) -> pl.DataFrame:
+        """How often people prefer the clip with the higher raw value, per dimension.
+
+        Columns scorer, dimension, version, agreed, opposed, equal (votes on equal values), share.
+        """
+        return self._look(values.agreement)
+
+    def ask(self, question: Question) -> pl.DataFrame:
+        """The answer to one of the questions of `data.store.columns`."""
+        return self._look(lambda cursor: reading.ask(cursor, question))
 
     def count(self, kind: str) -> int:
         """How many records of that kind `frame` would give."""

@@ -53,6 +53,12 @@ class Turns:
         """
         return self._put(task)
 
+    def soon(self, task: Callable[[], Any]) -> None:
+        """Run `task` on the thread without waiting for it. Whoever needs it asks again."""
+        with self._gate:
+            if not self._closed:
+                self._queue.put(_Asked(task, Future()))
+
     def vote(self, vote: Vote) -> Receipt:
         """Store one vote, together with others that wait."""
         return self._put(vote)

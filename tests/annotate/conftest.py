@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
+from fastapi.testclient import TestClient
 
+from annotate import people, server
 from annotate.desk import Desk
 from annotate.protocol import Protocol
 from data.records import Record
 from data.store import Store, add
 from tests.annotate.browsing import Visit, served
+from tests.annotate.site import PASSWORD, Site, besieged, sign_in
 from tests.annotate.world import fill
 
 PAIRS = 8
@@ -88,3 +94,54 @@ def visit(browser) -> Iterator:
     yield opened
     for one in visits:
         one.close()
+
+
+@pytest.fixture
+def enter(open_desk, db) -> Iterator[Callable[..., TestClient]]:
+    """Makes a client of one app over `db`; it signs in if a name is given."""
+    app = server.interface(open_desk(db, blind=0.0, redundancy=1))
+    with ExitStack() as stack:
+
+        def entered(name: str = "", password: str = PASSWORD) -> TestClient:
+            client = TestClient(app, base_url="http://127.0.0.1:7860")
+            stack.callback(client.close)
+            if name:
+                answer = client.post("/api/signin", json={"name": name, "password": password})
+                assert answer.status_code == 200, answer.text
+            return client
+
+        yield entered
+
+
+@pytest.fixture
+def command(db, monkeypatch, capsys) -> Callable[..., str]:
+    """Runs `python -m annotate.people`; what it says."""
+
+    def ran(*arguments: str, stdin: str = "", code: int = 0) -> str:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        assert people.main([*arguments, "--db", str(db)]) == code
+        said = capsys.readouterr()
+        return said.out if code == 0 else said.err
+
+    return ran
+
+
+@pytest.fixture(scope="module")
+def attacked(make_db, tmp_path_factory) -> Iterator[Site]:
+    """A running app with accounts, for attacks."""
+    with besieged(make_db(tmp_path_factory.mktemp("attacked"))) as site:
+        yield site
+
+
+@pytest.fixture
+def ann(attacked: Site) -> Iterator[httpx.Client]:
+    """An annotator of the attacked app."""
+    with sign_in(attacked.address, "Ann") as client:
+        yield client
+
+
+@pytest.fixture
+def bob(attacked: Site) -> Iterator[httpx.Client]:
+    """Another one."""
+    with sign_in(attacked.address, "Bob") as client:
+        yield client

@@ -42,14 +42,15 @@ def cast(client: TestClient, ticket: str, answer: str = "left", **rest):
 
 def test_nobody_is_known_until_they_say_their_name(visit):
     client = visit(None)
-    assert client.get("/api/me").json() == {"annotator": None}
+    assert client.get("/api/me").json() == {"annotator": None, "role": None, "accounts": False}
     assert client.get("/api/next").status_code == 401
     assert cast(client, "x").status_code == 401
     answer = client.post("/api/me", json={"name": "  Anna "})
     assert answer.json()["annotator"] == "anna"
     assert "HttpOnly" in answer.headers["set-cookie"]
     assert "samesite=lax" in answer.headers["set-cookie"].lower()
-    assert client.get("/api/me").json() == {"annotator": "anna"}
+    me = {"annotator": "anna", "role": "admin", "accounts": False}
+    assert client.get("/api/me").json() == me
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 65, 7, None])
@@ -202,7 +203,8 @@ def test_the_reveals_ticket_revises_and_undo_returns_the_pair(visit, db):
 
 
 def test_an_empty_database_says_what_to_run(open_desk, tmp_path):
-    with TestClient(server.interface(open_desk(tmp_path / "prefs.duckdb"))) as client:
+    app = server.interface(open_desk(tmp_path / "prefs.duckdb"))
+    with TestClient(app, base_url="http://127.0.0.1:7860") as client:
         page = client.post("/api/me", json={"name": "anna"}).json()
     assert page["pair"] is None
     assert page["idle"]["title"] == "No clips yet"

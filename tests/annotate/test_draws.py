@@ -1,22 +1,17 @@
-"""The seeded draws: who is blind, who stands left, in which order pairs are asked."""
+"""The seeded draws: who is blind, and who stands left."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 
-import pytest
-
 from annotate.exposure import drawn_blind, sides, uniform
-from annotate.order import ORDERS
-from annotate.questions import ASKED, OVERALL, QUESTIONS, asked
-from data.errors import UserError
 from data.records import Pair
 
 LIST = [
     Pair.of(*(hashlib.sha256(f"{i}{side}".encode()).hexdigest() for side in "ab"), prompt="p")
     for i in range(2000)
 ]
-PAIRS = {pair.id: pair for pair in LIST}
 
 
 def test_uniform_is_a_number_below_one_that_depends_on_its_parts_alone():
@@ -55,26 +50,9 @@ def test_sides_are_the_two_clips_half_of_them_swapped_and_independent_of_blindne
     assert abs(both - 500) < 78  # 4 * sqrt(2000 * 0.25 * 0.75) = 77
 
 
-def test_every_order_is_a_permutation_that_repeats_and_is_each_persons_own():
-    for order in ORDERS.values():
-        anna = order(PAIRS, {}, "anna")
-        assert sorted(anna) == sorted(pair.id for pair in LIST)
-        assert anna == order(dict(reversed(PAIRS.items())), {}, "anna")
-        assert anna != order(PAIRS, {}, "bob")
-
-
-def test_unvoted_first_asks_the_least_answered_first():
-    few = dict(list(PAIRS.items())[:6])
-    first, second = list(few)[:2]
-    answered = {first: 2, second: 1}
-    ranked = ORDERS["unvoted-first"](few, answered, "anna")
-    assert ranked[-2:] == [second, first]
-    fresh = ORDERS["random"](few, {}, "anna")
-    assert ranked[:4] == [pair for pair in fresh if pair not in answered]
-
-
-def test_questions_are_found_by_key_and_overall_is_asked():
-    assert asked() == tuple(QUESTIONS[key] for key in ASKED)
-    assert OVERALL in ASKED
-    with pytest.raises(UserError, match="No question 'beauty'"):
-        asked(("beauty",))
+def test_a_repeat_has_the_sides_swapped_and_the_first_times_condition():
+    for pair in LIST[:300]:
+        again = dataclasses.replace(pair, strategy=f"repeat:{pair.id}")
+        assert again.id != pair.id
+        assert sides(again, "anna") == sides(pair, "anna")[::-1]
+        assert drawn_blind(again, "anna", share=0.5) == drawn_blind(pair, "anna", share=0.5)

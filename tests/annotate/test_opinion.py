@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import numpy as np
 import pytest
 
-from annotate.opinion import Opinions
+from annotate.opinion import Opinion, Opinions
+from annotate.scores import Scores
 from data.omniscore import PROFILES
 from data.records import Pair, Score
 from tests.annotate.world import scores
@@ -13,8 +17,19 @@ A, B = "a" * 64, "b" * 64
 PAIR = Pair.of(A, B, prompt="p", profile="lite")
 
 
+def opinion_of(
+    scores: Iterable[Score], *, pair: Pair = PAIR, left: str = A, right: str = B, **settings
+) -> Opinion | None:
+    """What is said when these scores are there; clip A is row 0, clip B row 1."""
+    table = Scores()
+    for score in scores:
+        row, value = np.array([[A, B].index(score.candidate)]), np.array([score.value])
+        table.put(score.scorer, score.dimension, row, value, of=2)
+    return Opinions(table, **settings)(pair, ([A, B].index(left), [A, B].index(right)))
+
+
 def test_both_clips_are_put_side_by_side():
-    opinion = Opinions([*scores(A, 0.7), *scores(B, 0.45)])(PAIR, B, A)
+    opinion = opinion_of([*scores(A, 0.7), *scores(B, 0.45)], left=B, right=A)
     assert opinion is not None
     assert (opinion.profile, opinion.heuristic, opinion.best) == ("lite", True, "right")
     # Every row is at 0.7 (0.45) of its range, so every mean is 0.7 (0.45).
@@ -24,8 +39,8 @@ def test_both_clips_are_put_side_by_side():
 
 
 def test_swapping_the_sides_swaps_everything():
-    opinions = Opinions([*scores(A, 0.7), *scores(B, 0.45)])
-    one, other = opinions(PAIR, A, B), opinions(PAIR, B, A)
+    rows = [*scores(A, 0.7), *scores(B, 0.45)]
+    one, other = opinion_of(rows), opinion_of(rows, left=B, right=A)
     assert one is not None
     assert other is not None
     assert (one.left, one.right, one.margin) == (other.right, other.left, other.margin)
@@ -35,7 +50,7 @@ def test_swapping_the_sides_swaps_everything():
 
 
 def test_alignment_that_lite_does_not_measure_is_there_as_missing():
-    opinion = Opinions([*scores(A, 0.7), *scores(B, 0.45)])(PAIR, A, B)
+    opinion = opinion_of([*scores(A, 0.7), *scores(B, 0.45)])
     assert opinion is not None
     gaps = [bar.label for bar in opinion.bars if bar.left is None and bar.right is None]
     assert gaps == ["Fits the prompt"]
@@ -44,7 +59,7 @@ def test_alignment_that_lite_does_not_measure_is_there_as_missing():
 
 def test_a_missing_score_is_neither_zero_nor_a_tie():
     partial = [score for score in scores(B, 0.45) if score.dimension != "imaging_quality"]
-    opinion = Opinions([*scores(A, 0.7), *partial])(PAIR, A, B)
+    opinion = opinion_of([*scores(A, 0.7), *partial])
     assert opinion is not None
     assert opinion.left == pytest.approx(0.7)
     assert (opinion.right, opinion.best, opinion.margin) == (None, None, None)
@@ -53,32 +68,31 @@ def test_a_missing_score_is_neither_zero_nor_a_tie():
 
 
 def test_equal_totals_prefer_nothing():
-    opinion = Opinions([*scores(A, 0.5), *scores(B, 0.5)])(PAIR, A, B)
+    opinion = opinion_of([*scores(A, 0.5), *scores(B, 0.5)])
     assert opinion is not None
     assert (opinion.best, opinion.margin) == (None, 0.0)
 
 
 def test_no_scores_no_opinion():
-    assert Opinions([])(PAIR, A, B) is None
+    assert opinion_of([]) is None
 
 
 def test_automatic_takes_the_pairs_profile_then_the_fullest_that_has_scores():
     both: list[Score] = []
     for profile in ("lite", "shapes"):
         both += [*scores(A, 0.7, profile), *scores(B, 0.2, profile)]
-    opinions = Opinions(both)
     bare = Pair.of(A, B, prompt="p")
-    mine, fullest = opinions(PAIR, A, B), opinions(bare, A, B)
+    mine, fullest = opinion_of(both), opinion_of(both, pair=bare)
     assert mine is not None
     assert fullest is not None
     assert (mine.profile, fullest.profile) == ("lite", "shapes")
-    forced = Opinions(both, profile="lite")(bare, A, B)
+    forced = opinion_of(both, pair=bare, profile="lite")
     assert forced is not None
     assert forced.profile == "lite"
 
 
 def test_every_dimension_that_a_profile_may_lack_has_a_name():
-    from annotate.text import MISSING
+    from annotate.words.en import MISSING
 
     for profile in PROFILES.values():
         assert set(profile.lacks) <= MISSING.keys()

@@ -17,8 +17,8 @@ def test_a_session_by_keyboard_alone(visit, shown):
     address, db = shown
     me = visit(address, "Kim")
     best = "left" if "left" in me.text(".sl-verdict") else "right"
-    for key in ("1", "ArrowRight", "3", "x", "s", "Enter", "o"):
-        me.key(key)
+    for keys in ("1", "ArrowRight", "3", "x", ("s", "4"), "Enter", "o"):
+        me.key(*keys) if isinstance(keys, tuple) else me.key(keys)
     assert me.text(".sl-counts") == "7 done · 1 left for you · 7 today"
     votes = votes_of(db, "kim")
     said = [
@@ -27,6 +27,7 @@ def test_a_session_by_keyboard_alone(visit, shown):
     ]
     assert best in ("left", "right")
     assert said[:5] == ["left", "right", "tie", "tie", "skip"]
+    assert votes[4].answers == {"skip": "unsure"}
     assert [vote.unusable for vote in votes] == [False, False, False, True, False, False, False]
     with Store.open(db) as store:
         pairs = {pair.id: pair for pair in store.all("pairs")}
@@ -47,7 +48,7 @@ def test_enter_confirms_and_o_overrides_what_omniscore_prefers(visit, shown):
     preferred = []
     for key in ("Enter", "o"):
         preferred.append("left" if "left" in me.text(".sl-verdict") else "right")
-        hints = me.page.locator(".sl-answers small").all_inner_texts()
+        hints = me.page.locator(".sl-answers small:visible").all_inner_texts()
         words = [re.sub(r"\s.*", "", hint) for hint in hints]
         assert words == (
             ["confirm", "override"] if preferred[-1] == "left" else ["override", "confirm"]
@@ -90,8 +91,12 @@ def test_a_blind_page_leaks_nothing_to_the_network_and_then_reveals(visit, blind
     assert not [secret for secret in secrets_of(world) if secret in sent]
     assert '"opinion":{' not in sent
     assert "prefers left" not in sent
-    me.page.keyboard.press("1")
+    me.patient().press("1").state("due").steady()  # stored, and still nothing has left the server
+    assert '"opinion":{' not in "".join(bodies)
+    assert not [secret for secret in secrets_of(world) if secret in "".join(bodies)]
+    me.page.keyboard.press("Enter")
     me.state("reveal")
+    assert '"opinion":{' in "".join(bodies)
     assert re.search(r"You answered: left better. OmniScore prefers (left|right) by 20.0", me.text(
         ".sl-reveal"
     ))  # fmt: skip
@@ -115,52 +120,3 @@ def test_after_the_reveal_the_answer_is_kept_or_changed(visit, blind):
     places = [vote.outcome if vote.preferred is None else vote.preferred for vote in votes[1::2]]
     lefts, rights = [v.left for v in votes[1::2]], [v.right for v in votes[1::2]]
     assert places == [lefts[0], rights[1], rights[2], "tie"]
-
-
-def test_both_clips_run_in_step(visit, shown):
-    me = visit(shown[0], "Sam")
-    drifts = []
-    for _ in range(12):
-        me.page.wait_for_timeout(60)
-        left, right = me.video("[video.currentTime, video.paused, video.seeking]")
-        if not (left[1] or right[1] or left[2] or right[2]):
-            drifts.append(abs(left[0] - right[0]))
-    assert len(drifts) >= 3
-    assert sorted(drifts)[len(drifts) // 2] < 1 / 8  # a frame, on however busy a machine
-
-
-def test_frame_keys_move_both_by_one_frame_and_speed_and_loop_answer(visit, shown):
-    me = visit(shown[0], "Fay")
-    me.page.keyboard.press("r")
-    me.page.keyboard.press(".")
-    for expected, key in ((1.5, "."), (2.5, "."), (3.5, ","), (2.5, "")):
-        me.page.wait_for_function(
-            "t => [...document.querySelectorAll('video')].every("
-            "(v) => v.paused && !v.seeking && Math.abs(v.currentTime - t) < 0.01)",
-            arg=expected / 8,
-        )
-        if key:
-            me.page.keyboard.press(key)
-    assert me.text(".sl-time") == "3/12"
-    me.page.keyboard.press("[")
-    assert me.text(".sl-speed") == "0.75×"
-    me.page.keyboard.press("z")
-    assert "scale" not in me.page.get_attribute(".sl-stage", "class")
-    zoomed = me.video("getComputedStyle(video).transform")
-    assert zoomed[0] == zoomed[1]
-    assert zoomed[0].startswith("matrix(2")
-    assert len(votes_of(shown[1], "fay")) == 0
-
-
-def test_typing_and_browser_shortcuts_never_vote(visit, shown):
-    address, db = shown
-    me = visit(address, "Tom")
-    for shortcut in ("Control+1", "Alt+ArrowLeft", "Meta+s"):
-        me.page.keyboard.press(shortcut)
-    me.state("pair", "ask")
-    if me.page.get_attribute("#second-look", "data-state") == "pair":
-        me.page.click(".sl-me")
-    me.page.keyboard.type("12 sux ")
-    me.page.wait_for_timeout(300)
-    assert me.page.input_value("input[name=name]").endswith("12 sux ")
-    assert votes_of(db, "tom") == []

@@ -67,7 +67,7 @@ def test_a_broken_clip_is_said_and_the_pair_can_only_be_skipped(visit, world, tm
         me.page.keyboard.press("1")
         me.key("s")
         (vote,) = votes_of(db, "bo")
-        assert (vote.outcome, vote.reason) == ("skip", "broken clip")
+        assert (vote.outcome, vote.answers) == ("skip", {"skip": "broken"})
 
 
 def test_on_a_phone_everything_can_be_reached_by_thumb(visit, shown):
@@ -85,12 +85,12 @@ def test_on_a_phone_everything_can_be_reached_by_thumb(visit, shown):
         assert box["width"] >= 44, button.inner_text()
         assert 0 <= box["x"] < box["x"] + box["width"] <= 390
     for answer in ("left", "right", "tie", "unusable", "skip", "undo"):
-        box = me.page.locator(f".sl-work [data-act={answer}]").bounding_box()
+        box = me.page.locator(f".sl-votes [data-act={answer}]:visible").bounding_box()
         assert box["y"] + box["height"] <= 844
     left, right = (box.bounding_box() for box in me.page.locator(".sl-frame").all())
     assert left["y"] == right["y"]
     assert (left["width"], left["height"]) == (right["width"], right["height"])
-    me.page.tap("[data-act=right]")
+    me.page.tap("[data-act=right]:visible")
     me.page.wait_for_function("document.querySelector('.sl-counts').textContent.startsWith('1')")
     (vote,) = votes_of(db, "pia")
     assert vote.preferred == vote.right
@@ -102,6 +102,55 @@ def test_reduced_motion_starts_nothing_by_itself(visit, shown):
     assert me.video("video.paused && video.currentTime === 0") == [True, True]
     me.page.keyboard.press(" ")
     me.page.wait_for_function("[...document.querySelectorAll('video')].every((v) => !v.paused)")
+
+
+def test_two_people_never_hold_the_same_last_slot_and_a_closed_tab_frees_it(
+    visit, make_db, world, tmp_path
+):
+    pair = next(record for record in world.records if isinstance(record, Pair))
+    db = make_db(tmp_path, [r for r in world.records if not isinstance(r, Pair)] + [pair])
+    with served(db, redundancy=1) as address:
+        ann, bob = visit(address, "Ann"), visit(address, "Bob")
+        assert ann.page.get_attribute("#second-look", "data-state") == "pair"
+        assert bob.page.get_attribute("#second-look", "data-state") == "idle"
+        assert bob.text(".sl-idle h1") == "Nothing left for you"
+        ann.page.goto("about:blank")  # the tab says goodbye
+        bob.state("pair").ready()  # which Bob's page finds out by itself
+        bob.page.keyboard.press("1")
+        bob.state("idle", "due", "reveal")
+    assert len(votes_of(db, "bob")) >= 1
+    assert votes_of(db, "ann") == []
+
+
+def test_slow_clips_say_that_they_load_and_can_be_skipped(visit, shown):
+    address, db = shown
+    me = visit(address)
+    me.page.route("**/clip/**", lambda route: None)  # never answered
+    me.page.keyboard.type("Slo")
+    me.page.keyboard.press("Enter")
+    me.state("pair").says(".sl-waits", "Loading")
+    assert me.page.is_disabled(".sl-answers [data-act=tie]")
+    me.press("1", "s", "4")
+    me.says(".sl-counts", "1 done")
+    (vote,) = votes_of(db, "slo")
+    assert (vote.outcome, vote.answers) == ("skip", {"skip": "unsure"})
+    me.page.unroute("**/clip/**")
+    me.page.reload()
+    me.state("pair").ready()
+    assert not me.page.is_visible(".sl-waits")
+
+
+@pytest.mark.parametrize("text", ["שלום עולם, חתול אדום רץ", "🦊🎬 ‮reversed‬ é ﷽"])
+def test_any_script_and_direction_stays_in_its_box(visit, world, make_db, tmp_path, text):
+    clips = [record for record in world.records if isinstance(record, Candidate)][:2]
+    prompt = Prompt(text=text)
+    pair = Pair.of(clips[0].sha256, clips[1].sha256, prompt=prompt.id)
+    with served(make_db(tmp_path, [prompt, *clips, pair])) as address:
+        me = visit(address).enter(f"{WICKED[:40]}🦊")
+        assert me.text(".sl-prompt") == text
+        assert me.page.evaluate("document.documentElement.scrollWidth") <= 1280
+        assert me.page.evaluate("window.hacked") is None
+        assert me.text(".sl-me").startswith("<img src=x")
 
 
 class App:
@@ -150,7 +199,7 @@ def test_a_server_killed_in_the_middle_loses_and_doubles_nothing(visit, root, db
 
         ken.page.route("**/api/vote", swallow)
         ken.page.keyboard.press("3")
-        ken.page.wait_for_function("document.querySelector('.sl-notice').textContent")
+        ken.page.wait_for_selector(".sl-notice:visible")
         app.kill()
         assert json.loads(held[0].body())["status"] == "stored"
         ken.page.unroute("**/api/vote")

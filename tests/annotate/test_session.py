@@ -208,7 +208,7 @@ def test_what_another_command_adds_is_seen_without_a_restart(
     desk = open_desk(db)
     with desk.session("anna") as anna:
         assert anna.next() is None
-    assert desk.idle("anna").title == "No clips yet"
+        assert desk.idle(anna).title == "No clips yet"
     add(db, world.records)
     with desk.session("anna") as anna:
         assert anna.next() is not None

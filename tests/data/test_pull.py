@@ -15,7 +15,7 @@ from data.store import Store, add
 
 from .store.cluster import Server
 from .store.conftest import fresh_url
-from .store.material import PAIRS, RUN, SCORES, WORLD, candidate, vote
+from .store.material import PAIRS, RUN, SCORES, WORLD, candidate, excluded, vote
 
 
 @pytest.fixture
@@ -55,9 +55,10 @@ def test_everything_comes_once_and_then_only_what_is_new(
 
 def test_a_file_moves_to_a_server_and_back(postgres: Server, tmp_path: Path) -> None:
     old, place, new = tmp_path / "old.duckdb", fresh_url(postgres), tmp_path / "new.duckdb"
-    add(old, [*WORLD, *(vote(PAIRS[n], f"a{n}", time_ms=n + 1) for n in range(9))])
+    cast = [vote(PAIRS[n], f"a{n}", time_ms=n + 1) for n in range(9)]
+    add(old, [*WORLD, *cast, excluded("a3")])
     with Store.open(old) as store:
-        assert [add(place, store.all(kind)) for kind in KINDS] == [1, 6, 12, 15, 9, 1]
+        assert [add(place, store.all(kind)) for kind in KINDS] == [1, 6, 12, 15, 9, 1, 1]
     pull.run(pull.Config(source=place, db=str(new)))
     with Store.open(old) as one, Store.open(new) as other:
         for kind in KINDS:

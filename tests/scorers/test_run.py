@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +17,12 @@ from data import shapes, video
 from data.clips import admit
 from data.errors import UserError
 from data.omniscore import PROFILES, totals
+from data.profile import Dimension, Profile
 from data.records import Candidate, Prompt, Score
 from data.store import Store
 from scorers import __main__ as command
-from scorers.run import Config, run
+from scorers.run import Config, Share, available, run
+from scorers.weights import MissingWeightsError
 
 PROMPT = Prompt(text="a red circle moving right")
 RNG = np.random.default_rng(5)
@@ -156,12 +162,37 @@ def test_the_run_is_on_record(db: Path):
     assert (record.kind, record.config["profile"]) == ("score", "lite")  # type: ignore[union-attr]
 
 
-def test_vbench_says_in_one_line_what_is_not_there(db: Path, capsys: pytest.CaptureFixture[str]):
-    assert command.main(["--db", str(db), "--profile", "vbench"]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "its scorers dino, clip, amt, raft, laion, musiq, viclip are not built in yet" in said
-    assert "available now: lite" in said
+def test_vbench_without_weights_scores_the_rest_and_says_what_is_missing(
+    db: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    make(db, "one")
+    monkeypatch.setenv("SECOND_LOOK_WEIGHTS", str(tmp_path / "none"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert command.main(["--db", str(db), "--profile", "vbench"]) == 1
+    told = capsys.readouterr()
+    lines = [line for line in told.err.splitlines() if line.startswith("scorer ")]
+    assert [line.split()[1] for line in lines] == [
+        "dino",
+        "clip",
+        "raft",
+        "laion",
+        "musiq",
+        "viclip",
+    ]
+    assert "python -m scorers --fetch dino-vitb16" in lines[0]
+    assert "343 MB, Apache-2.0" in lines[0]
+    assert str(tmp_path / "none" / "dino-vitb16") in lines[0]
+    assert {score.dimension for score in scores(db)} == {"temporal_flickering", "motion_smoothness"}
+    total = next(line for line in told.out.splitlines() if line.startswith("total"))
+    assert "100%" in total  # missing: never 0
+
+
+def test_a_profile_without_any_scorer_is_refused(db: Path, tmp_path: Path):
+    make(db, "one")
+    alone = Dimension(key="alignment", label="x", scorer="viclip", source="x")
+    profile = Profile(name="x", title="x", dimensions=(alone,))
+    with pytest.raises(MissingWeightsError, match="--fetch viclip"):
+        available(profile, "cpu", str(tmp_path))
 
 
 def test_unknown_profile_and_missing_database(db: Path):
@@ -193,3 +224,30 @@ def test_real_clips(db: Path, real_clips: Path):
     values = [omni.total for omni in totals(scores(db), PROFILES["lite"]).values()]
     assert len(set(values)) == 4
     assert all(value is not None and 0 < value < 1 for value in values)
+
+
+def test_two_processes_share_the_clips(db: Path, root: Path):
+    """`accelerate launch`: every score once, none missing, and one summary."""
+    clips = [make(db, f"clip {number}", size=48 + 2 * number) for number in range(6)]
+    launched = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2",
+                "--num_machines", "1", "--mixed_precision", "no", "--main_process_port", "0",
+                "-m", "scorers", "--db", str(db)]  # fmt: skip
+    done = subprocess.run(
+        launched, cwd=root, check=False, capture_output=True, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    stored = scores(db)
+    rows = PROFILES["lite"].dimensions
+    expected = {(clip.sha256, row.key) for clip in clips for row in rows}
+    found = [(score.candidate, score.dimension) for score in stored]
+    assert len(found) == len(set(found))
+    assert expected <= set(found)
+    assert done.stdout.count("dimension ") == 1  # the table
+
+
+def test_shares_are_a_partition():
+    clips = [hashlib.sha256(bytes([number])).hexdigest() for number in range(60)]
+    parts = [[clip for clip in clips if clip in Share(rank, 3)] for rank in range(3)]
+    assert sorted(clip for part in parts for clip in part) == sorted(clips)
+    assert all(parts)

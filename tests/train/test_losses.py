@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from train.losses import LOSSES, clip_error, diffusion_dpo
+from train.losses import NAMES, clip_error, diffusion_dpo, make
 
 ERRORS = st.floats(0, 10, allow_subnormal=False)
 
@@ -144,9 +144,72 @@ def test_error_is_one_number_per_clip_over_every_axis() -> None:
     assert torch.allclose(clip_error(prediction, target), torch.tensor([4.0, 0.1]))
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_every_loss_has_one_signature(name: str) -> None:
-    b = torch.rand(4)
-    value, metrics = LOSSES[name](b, b, b, b, beta=1.0, weight=b, probability=b)
-    assert value.shape == ()
-    assert metrics["loss"] == value.item()
+@pytest.mark.parametrize("name", NAMES)
+def test_every_loss_is_called_alike(name: str) -> None:
+    b = torch.ones(4)
+    value, metrics = make(name)(b, b, b, b, beta=1.0, weight=b, probability=b)
+    assert value.ndim == 0
+    assert set(metrics) >= {"loss", "accuracy", "margin", "chosen_rise", "rejected_rise", "ess"}
+    with pytest.raises(ValueError, match="flips"):
+        make(name, flips=0.5)
+
+
+def named(name: str, u: float, p: float = 1.0, **options: float) -> float:
+    """A loss of one pair with margin u: beta 2, references 0, chosen 1, rejected 1 + u."""
+    value, metrics = make(name, **options)(
+        one(1.0), one(1.0 + u), one(0.0), one(0.0),
+        beta=2.0, weight=one(1.0), probability=one(p),
+    )  # fmt: skip
+    assert metrics["margin"] == pytest.approx(u)
+    return value.item()
+
+
+def test_variants_by_hand() -> None:
+    """log(1 + e^-0.5) = 0.47407698 at u = 0.5, and 0.97407698 at -0.5."""
+    assert named("hinge", 0.25) == pytest.approx(0.75)
+    assert named("hinge", 3.0) == 0
+    assert named("hinge", 0.25, 0.75) == pytest.approx(0.75 * 0.75 + 0.25 * 1.25)
+    assert named("ipo", 0.25) == pytest.approx((0.25 - 0.5) ** 2)
+    assert named("ipo", 0.25, 0.75) == pytest.approx((0.25 - 0.25) ** 2)
+    assert named("cdpo", 0.5, flips=0.1) == pytest.approx(0.9 * 0.47407698 + 0.1 * 0.97407698)
+    expected = (0.9 * 0.47407698 - 0.1 * 0.97407698) / 0.8
+    assert named("robust", 0.5, flips=0.1) == pytest.approx(expected)
+    assert named("diffusion-dpo", 0.5, sft=0.2) == pytest.approx(0.47407698 + 0.2 * 1.0)
+    # gains -1 and -1.5, level max(0, -1.25) = 0: s(1) + s(-1.5) = 0.73105858 + 0.18242552
+    assert named("kto", 0.5) == pytest.approx(0.73105858 + 0.18242552)
+
+
+@given(u=st.floats(-3, 3), flips=st.floats(0, 0.45), p=st.floats(0, 1))
+def test_robust_is_right_on_average_over_flipped_labels(u: float, flips: float, p: float) -> None:
+    mean = (1 - flips) * named("robust", u, p, flips=flips) + flips * named(
+        "robust", u, 1 - p, flips=flips
+    )
+    assert mean == pytest.approx(named("diffusion-dpo", u, p), rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(u=st.floats(-3, 3), p=st.floats(0, 1))
+def test_every_loss_has_no_favourite_side(name: str, u: float, p: float) -> None:
+    """Exchange the clips of the pair and the probability: the same loss and mirrored margins."""
+    both = []
+    for chosen, rejected, share in ((1.0, 1.0 + u, p), (1.0 + u, 1.0, 1 - p)):
+        value, _ = make(name)(
+            one(chosen), one(rejected), one(0.5), one(0.5),
+            beta=2.0, weight=one(3.0), probability=one(share),
+        )  # fmt: skip
+        both.append(value.item())
+    assert both[0] == pytest.approx(both[1], rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_loss_pulls_the_right_way(name: str) -> None:
+    """Downhill: the chosen clip's error falls against the rejected one's."""
+    chosen, rejected = (torch.tensor([1.0], requires_grad=True) for _ in range(2))
+    value, _ = make(name)(
+        chosen, rejected, torch.ones(1), torch.ones(1),
+        beta=2.0, weight=torch.ones(1), probability=torch.ones(1),
+    )  # fmt: skip
+    value.backward()
+    assert chosen.grad is not None
+    assert rejected.grad is not None
+    assert float(chosen.grad) > 0 > float(rejected.grad)

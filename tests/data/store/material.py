@@ -6,7 +6,7 @@ import uuid
 from itertools import combinations
 from typing import Any
 
-from data.records import Candidate, Pair, Prompt, Record, Run, Score, Vote
+from data.records import Candidate, Decision, Pair, Prompt, Record, Run, Score, Vote
 
 PROMPT = Prompt(text="a small red circle moving left, שלום 🔴")
 
@@ -61,3 +61,15 @@ def vote(pair: Pair = PAIRS[0], annotator: str = "ann", **changes: Any) -> Vote:
         "seconds": 3.25,
     }
     return Vote(**{**fields, **changes})
+
+
+def excluded(who: str, *, counts: bool = False, time_ms: int = 7) -> Decision:
+    """That somebody's votes do not count, or that they count again."""
+    return Decision(
+        id=str(uuid.uuid4()),
+        topic="person",
+        subject=who,
+        values={"counts": counts},
+        by="lead",
+        time_ms=time_ms,
+    )

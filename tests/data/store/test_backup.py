@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from data.store import Owner, Store, add, backup
 from data.store.__main__ import main
 from data.store.backup import known_backups
 from data.store.places import Places
+from data.store.schema import NEWEST
 
 from .material import PAIRS, RUN, SCORES, vote
 
@@ -57,7 +59,7 @@ def test_the_digest_file_is_one_that_others_read(saved: Path) -> None:
                           capture_output=True)  # fmt: skip
     assert done.stdout.count(": OK") == 3
     facts = json.loads((saved / "backup.json").read_text())
-    assert (facts["schema"], facts["sequence"], len(facts["chain"])) == (1, 15, 64)
+    assert (facts["schema"], facts["sequence"], len(facts["chain"])) == (NEWEST, 15, 64)
     assert {kind: facts["tables"][kind]["rows"] for kind in ("votes", "scores", "runs")} == {
         "votes": 15,
         "scores": 13,  # with the one that was replaced
@@ -82,9 +84,9 @@ def test_a_vote_during_the_backup_is_in_the_next_one(
 ) -> None:
     owner.vote(vote(id="before", time_ms=1))
 
-    def busy(cursor: duckdb.DuckDBPyConnection) -> backup.Contents:
+    def busy(cursor: duckdb.DuckDBPyConnection, kinds: Iterable[str]) -> backup.Contents:
         owner.vote(vote(PAIRS[1], id="during", time_ms=2))
-        return contents(cursor)
+        return contents(cursor, kinds)
 
     contents = backup.contents
     with monkeypatch.context() as patch:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from data.records import KINDS, Run, Vote
+from data.decisions import excluded as excluded_people
+from data.records import KINDS, Decision, Run, Vote
 from data.store import Owner, Store, add, swap
 from data.store.__main__ import main
 from data.store.journal import damage
 from data.votes import live_votes
 
-from .material import PAIRS, vote
+from .material import PAIRS, excluded, vote
 
 NAME = "Dana Cohen-Levi"
 COMMENT = "the left one flickers, I am sure of it"
@@ -24,6 +26,8 @@ HEBREW = "הסרטון מהבהב"
 RUN = Run(
     id="dpo-2", kind="dpo", config={"annotators": [NAME, "bob"]}, code="abc", started_ms=1
 )  # fmt: skip
+
+NAMED = Decision(id="c", topic="campaign", subject="one", values={"for": [NAME]}, time_ms=3)
 
 
 @pytest.fixture
@@ -35,7 +39,11 @@ def voted(path: Path) -> Path:
     hers.append(vote(PAIRS[14], NAME, id="d14", time_ms=31, **skip))
     hers.append(vote(PAIRS[0], NAME, id="d0b", revises="d0", reason=COMMENT, time_ms=32))
     bobs = [vote(pair, "bob", id=f"b{n}", time_ms=50 + n) for n, pair in enumerate(PAIRS)]
-    add(path, [RUN, *(one for both in zip(hers, bobs, strict=False) for one in both), hers[-1]])
+    said = [excluded(NAME), replace(excluded("bob", counts=True), by=NAME), NAMED]
+    add(
+        path,
+        [RUN, *said, *(one for both in zip(hers, bobs, strict=False) for one in both), hers[-1]],
+    )
     Store.open(path).close()
     return path
 
@@ -103,6 +111,10 @@ def test_the_answers_stay_and_are_nobody_s(voted: Path) -> None:
     assert "d0" not in standing
     with Store.open(voted) as store:
         runs = {run.id: run.config for run in store.all("runs")}
+        said = store.all("decisions")
+    assert excluded_people(said) == {pseudonym}  # whoever did not count still does not
+    assert [one.by for one in said] == ["lead", pseudonym, ""]
+    assert said[2].values == {"for": [pseudonym]}
     assert runs["dpo-2"] == {"annotators": [pseudonym, "bob"]}
 
 
@@ -124,9 +136,11 @@ def test_tombstones_count_nowhere(voted: Path) -> None:
 
 
 def test_everything_else_is_as_it_was(voted: Path) -> None:
+    naming = ("votes", "runs", "decisions")
+
     def others() -> dict[str, str]:
         with Store.open(voted) as store:
-            return {kind: store.digest(kind) for kind in KINDS if kind not in ("votes", "runs")}
+            return {kind: store.digest(kind) for kind in KINDS if kind not in naming}
 
     before = others()
     assert main(["erase", NAME, "--db", str(voted)]) == 0

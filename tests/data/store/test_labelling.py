@@ -9,17 +9,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data import labels
+from data import decisions, labels
 from data.errors import UserError
-from data.records import Pair, Vote
+from data.records import NEVER_TRAINS, Decision, Pair, Vote
 from data.store import Owner, Store
 
-from .material import CANDIDATES, PAIRS, WORLD, vote
+from .material import CANDIDATES, PAIRS, WORLD, excluded, vote
 
 SOME = [*PAIRS[:5], replace(PAIRS[5], best=None)]
+CHECKS = [replace(PAIRS[0], strategy=f"{kind}:x") for kind in NEVER_TRAINS]
 answer = st.fixed_dictionaries(
     {
-        "pair": st.integers(0, 5),
+        "pair": st.sampled_from([*range(len(SOME)), *range(len(SOME) + len(CHECKS))]),
         "annotator": st.sampled_from(["ann", "bob", "cy"]),
         "kind": st.sampled_from(["a", "b", "a", "b", "tie", "skip", "undo"]),
         "unusable": st.booleans(),
@@ -28,10 +29,15 @@ answer = st.fixed_dictionaries(
     }
 )
 
+word = st.builds(
+    lambda who, counts, time_ms: excluded(who, counts=counts, time_ms=time_ms),
+    st.sampled_from(["ann", "bob"]), st.booleans(), st.integers(1, 9),
+)  # fmt: skip
+
 
 def cast(campaign: str, answers: list[dict[str, object]]) -> tuple[list[Pair], list[Vote]]:
     """Votes on pairs of a campaign of their own; each may revise an earlier one of its author."""
-    pairs = [replace(pair, campaign=campaign) for pair in SOME]
+    pairs = [replace(pair, campaign=campaign) for pair in [*SOME, *CHECKS]]
     votes: list[Vote] = []
     for number, given_ in enumerate(answers):
         pair, kind = pairs[int(str(given_["pair"]))], given_["kind"]
@@ -55,8 +61,12 @@ def cast(campaign: str, answers: list[dict[str, object]]) -> tuple[list[Pair], l
     return pairs, votes
 
 
+def counting(store: Store) -> list[Vote]:
+    return decisions.counted(store.all("votes"), store.all("decisions"))
+
+
 def reference(source: str, store: Store) -> list[tuple[str, str, str, str, float]]:
-    made = labels.LABELS[source](store.all("pairs"), store.all("scores"), store.all("votes"))
+    made = labels.LABELS[source](store.all("pairs"), store.all("scores"), counting(store))
     return [(one.pair, one.prompt, one.chosen, one.rejected, one.probability) for one in made]
 
 
@@ -66,15 +76,31 @@ def reference(source: str, store: Store) -> list[tuple[str, str, str, str, float
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-@given(answers=st.lists(answer, max_size=30))
+@given(answers=st.lists(answer, max_size=30), said=st.lists(word, max_size=2))
 def test_whatever_people_answer(
-    owner: Owner, source: str, answers: list[dict[str, object]]
+    owner: Owner, source: str, answers: list[dict[str, object]], said: list[Decision]
 ) -> None:
     pairs, votes = cast(f"campaign {owner.count('pairs')}", answers)
-    owner.add([*pairs, *votes])
+    owner.add([*pairs, *votes, *said])
     assert owner.labels(source).rows() == reference(source, owner)
-    reasons = labels.left_out(source, owner.all("pairs"), (), owner.all("votes"))
+    reasons = labels.left_out(source, owner.all("pairs"), (), counting(owner))
     assert owner.left_out(source) == reasons
+
+
+def test_who_does_not_count_and_what_checks_people(tmp_path: Path) -> None:
+    """Two for b of whom one does not count, one for a: even; and a gold pair that all answered."""
+    gold = replace(PAIRS[1], strategy="gold:frozen")
+    votes = [vote(PAIRS[0], who, preferred=PAIRS[0].b) for who in ("ann", "mallory")]
+    votes += [vote(PAIRS[0], "bob", preferred=PAIRS[0].a), vote(gold, "ann"), vote(gold, "bob")]
+    with Store.own(tmp_path / "p.duckdb") as owner:
+        owner.add([PAIRS[0], gold, *votes])
+        assert owner.labels("human")["probability"].to_list() == [2.5 / 4]
+        owner.add([excluded("mallory")])
+        assert owner.left_out("human") == {"even": 1, "check": 1}
+        assert owner.left_out("auto") == {"check": 1}
+        owner.add([excluded("mallory", counts=True, time_ms=8)])
+        assert owner.labels("human").rows() == reference("human", owner)
+        assert owner.left_out("human") == {"check": 1}
 
 
 def test_shares_by_hand(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data import decisions
 from data.records import KINDS, Pair, Prompt, Record, Run, Score, Vote
 from data.store import Owner, Store, add
 from data.store.__main__ import main
@@ -20,7 +21,7 @@ from data.store.places import Places
 from data.store.rows import IDENTITY, SCHEMAS
 from data.votes import live_votes
 
-from .material import CANDIDATES, PAIRS, PROMPT, RUN, SCORES, WORLD, candidate, sha, vote
+from .material import CANDIDATES, PAIRS, PROMPT, RUN, SCORES, WORLD, candidate, excluded, sha, vote
 
 VOTES = [
     vote(PAIRS[n % 4], f"ann{n % 3}", id=f"v{n}", time_ms=100 + n, seconds=float(n))
@@ -29,6 +30,13 @@ VOTES = [
 REVISED = [
     replace(one, id=f"{one.id}r", revises=one.id, outcome="tie", preferred=None, time_ms=300 + n)
     for n, one in enumerate(VOTES[:4])
+]
+
+
+SAID = [
+    replace(excluded("ann1"), id="out", time_ms=5),
+    replace(excluded("ann1", counts=True), id="in again", time_ms=9),
+    replace(excluded("ann2"), id="out too", time_ms=7),
 ]
 
 
@@ -47,6 +55,12 @@ def held(path: Path) -> dict[str, list[Record]]:
 def votes_of(path: Path) -> list[Vote]:
     with Store.open(path) as store:
         return store.all("votes")
+
+
+def out_of(path: Path) -> frozenset[str]:
+    """Whose votes do not count, by the later of two decisions, not by the one merged last."""
+    with Store.open(path) as store:
+        return decisions.excluded(store.all("decisions"))
 
 
 def one_of(draw: st.DrawFn, *values: Any) -> Any:
@@ -85,7 +99,8 @@ def worlds(draw: st.DrawFn) -> list[Record]:
     ]
     scores = [replace(one, value=one_of(draw, -1.0, 0.25, 2.0, 10.0)) for one in SCORES[:3]]
     run = replace(RUN, finished_ms=one_of(draw, 0, 9, 10), metrics={"x": one_of(draw, 0.5, 2.0)})
-    return [PROMPT, *prompts, *clips, *scores, *pairs, run, *votes, *revised]
+    said = [one for one in SAID if draw(st.booleans())]
+    return [PROMPT, *prompts, *clips, *scores, *pairs, run, *votes, *revised, *said]
 
 
 @settings(max_examples=6, deadline=None)
@@ -106,6 +121,7 @@ def test_the_order_does_not_matter_and_twice_is_once(
         assert once == held(ba)
         assert merge(b, ab) == merge(ba, ab) == 0
         assert held(ab) == once
+        assert out_of(ab) == out_of(ba)
         expected = {one.id: one for one in [*ours, *theirs] if isinstance(one, Vote)}
         assert {one.id: one for one in votes_of(ab)} == expected
         assert live_votes(votes_of(ab)) == live_votes(votes_of(ba))
@@ -139,6 +155,7 @@ def test_every_column_is_the_identity_or_ranked_or_the_path() -> None:
     for kind, ranks in RANKS.items():
         ranked = {name.split()[0] for name in ranks}
         free = {"prompts": {"text"}, "candidates": {"path"}, "pairs": {"a", "b", "campaign"}}
+        free["decisions"] = {"topic", "subject", "values", "by", "time_ms"}  # never edited
         rest = set(SCHEMAS[kind].names) - ranked - set(IDENTITY[kind])
         assert rest == free.get(kind, set()), kind
 
@@ -195,7 +212,7 @@ def test_an_erased_person_does_not_come_back(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = tmp_path / "other.duckdb"
-    add(path, VOTES)
+    add(path, [*VOTES, *SAID])
     assert merge(path, other) == 0
     assert main(["erase", "ann1", "--db", str(path)]) == 0
     erased = held(path)

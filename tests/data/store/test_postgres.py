@@ -14,15 +14,15 @@ import pytest
 
 from data.errors import UserError
 from data.provenance import plain
-from data.records import KINDS, Prompt
-from data.store import Store, add
+from data.records import KINDS, Prompt, Record
+from data.store import Store, add, postgres_schema
 from data.store.journal import chained, genesis, salted
 from data.store.replica import Replica
 from data.store.rows import vote_payload
 
 from .cluster import NoServerError, Server, programs
 from .conftest import fresh_url
-from .material import PAIRS, SCORES, WORLD, candidate, vote
+from .material import PAIRS, SCORES, WORLD, candidate, excluded, vote
 
 
 def rows(place: str, statement: str) -> list[tuple[Any, ...]]:
@@ -67,8 +67,10 @@ def test_a_server_that_restarts_is_waited_for(postgres: Server, url: str) -> Non
         postgres.stop("immediate")  # as a crash: recovers from its log
         back = threading.Timer(0.5, postgres.start)
         back.start()
-        assert owner.vote(vote(PAIRS[1])).sequence == 2
-        back.join()
+        try:
+            assert owner.vote(vote(PAIRS[1])).sequence == 2
+        finally:
+            back.join()
         assert view.count("votes") == 0
         assert owner.count("votes") == 2
 
@@ -112,7 +114,8 @@ def test_equal_content_has_equal_digests_on_both_engines(url: str, tmp_path: Pat
 
 
 def test_labels_are_those_of_a_file(url: str, tmp_path: Path) -> None:
-    more = [
+    more: list[Record] = [excluded("a2"), replace(PAIRS[0], strategy="repeat:x")]
+    more += [
         vote(PAIRS[n % 9], f"a{n % 4}", id=f"v{n}", time_ms=n + 1, unusable=n % 7 == 0)
         for n in range(40)
     ]
@@ -168,6 +171,29 @@ def test_a_newer_or_changed_schema_is_refused(url: str) -> None:
     rows(url, "UPDATE schema_version SET sha256 = 'edited' WHERE version = 1 RETURNING 1")
     with pytest.raises(UserError, match="changed copy"):
         add(url, WORLD)
+
+
+def test_an_older_server_is_told_and_brought_up_to_date(
+    postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = fresh_url(postgres)
+    with monkeypatch.context() as older:
+        lists = {name: steps[:1] for name, steps in postgres_schema._LISTS.items()}
+        older.setattr(postgres_schema, "_LISTS", lists)
+        with Store.own(place) as owner:
+            owner.add(WORLD)
+    rows(place, "DELETE FROM heads WHERE kind = 'decisions' RETURNING 1")
+    with (
+        Store.open(place) as store,
+        pytest.raises(UserError, match=r"older program.*Start the app"),
+    ):
+        store.all("pairs")
+    with Store.own(place) as owner:
+        assert owner.add([excluded("ann"), vote()]) == 2
+        assert owner.count("pairs") == len(PAIRS)
+    assert rows(place, "SELECT newest FROM heads WHERE kind = 'decisions'") == [(1,)]
+    done = rows(place, "SELECT count(*) FROM postgres_version")
+    assert done == [(len(postgres_schema.STEPS),)]
 
 
 def test_an_empty_database_says_what_to_run(postgres: Server) -> None:

@@ -54,6 +54,7 @@ def test_what_is_noted_one_by_one_is_what_a_restart_loads(
 ) -> None:
     pairs, votes = cast(f"campaign {next(_names)}", answers)
     owner.add([*pairs, *votes[:known]])
+    owner._slots.forget()
     owner._do(owner._load_slots)
     for one in votes[known:]:
         owner.vote(one)
@@ -61,4 +62,4 @@ def test_what_is_noted_one_by_one_is_what_a_restart_loads(
     with owner._reading() as cursor:
         fresh.load(reading.standing_votes(cursor))
     for pair in pairs:
-        assert owner._slots._standing(pair.id) == fresh._standing(pair.id)
+        assert owner._slots._slots._standing(pair.id) == fresh._standing(pair.id)

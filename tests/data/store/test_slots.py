@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-from data.store import Lease, Owner, reading
+import pytest
+
+from data.store import Lease, Owner, Store, add, reading
 from data.store.slots import Slots
 
 from .engines import both
@@ -35,6 +38,42 @@ def test_twelve_race_for_the_last_slot(owner: Owner) -> None:
     with ThreadPoolExecutor(12) as pool:
         leases = list(pool.map(race, range(12)))
     assert sum(lease is not None for lease in leases) == 1
+
+
+@both
+def test_each_pair_may_want_another_number_of_people(owner: Owner) -> None:
+    wanted = {FIRST.id: 1, SECOND.id: 3}
+    owner.vote(vote(FIRST, "ann"))
+    start = threading.Barrier(12)
+
+    def race(number: int) -> str | None:
+        start.wait()
+        return pair_of(owner.claim(f"a{number}", RANKED, redundancy=wanted.__getitem__, seconds=60))
+
+    with ThreadPoolExecutor(12) as pool:
+        got = list(pool.map(race, range(12)))
+    assert (got.count(FIRST.id), got.count(SECOND.id), got.count(None)) == (0, 3, 9)
+    wanted[FIRST.id] = 2  # the answers disagreed: one more
+    with ThreadPoolExecutor(12) as pool:
+        got = list(pool.map(race, range(20, 32)))
+    assert (got.count(FIRST.id), got.count(None)) == (1, 11)
+
+
+@both
+def test_who_does_not_count_fills_no_slot(owner: Owner) -> None:
+    owner.vote(vote(FIRST, "mallory"))
+    claim(owner, "trudy", now=0)  # the second pair is kept for trudy
+    assert pair_of(claim(owner, "ann")) is None
+
+    def free(who: str) -> str | None:
+        return pair_of(
+            owner.claim(who, RANKED, redundancy=1, seconds=60, ignoring={"mallory", "trudy"}, now=0)
+        )
+
+    assert free("mallory") == SECOND.id  # their own pair is not asked again
+    with ThreadPoolExecutor(12) as pool:
+        got = list(pool.map(free, [f"a{number}" for number in range(12)]))
+    assert sorted(one for one in got if one) == sorted(RANKED)
 
 
 @both
@@ -104,6 +143,21 @@ def test_standing_votes_are_known_after_a_restart(owner: Owner) -> None:
     lease = slots.claim("bob", RANKED, redundancy=1, ms=1, now_ms=0)
     assert pair_of(lease) == SECOND.id
     assert pair_of(claim(owner, "bob")) == SECOND.id
+
+
+def test_the_app_loads_them_as_it_starts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first person of the day does not wait for it, and no command that writes does it."""
+    add(path, [vote(FIRST, "ann")])
+    loads, real = [], reading.standing_votes
+    monkeypatch.setattr(reading, "standing_votes", lambda it: loads.append(1) or real(it))
+    add(path, [vote(FIRST, "bob")])
+    assert loads == []
+    with Store.own(path) as owner:
+        owner.vote(vote(FIRST, "cy"))
+        owner._do(lambda: None)  # takes its turn after the loading
+        assert loads == [1]
+        assert pair_of(claim(owner, "dee", redundancy=3)) == SECOND.id
+        assert loads == [1]
 
 
 @both

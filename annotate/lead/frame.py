@@ -1,0 +1,183 @@
+"""What every page of a lead has: who is asking, the words, the way to the other pages.
+
+A function that Gradio calls goes through `Site.event`, which refuses everybody but leads before it
+does anything: hiding a page or a button protects nothing, because every event of Gradio answers to
+a raw POST.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import gradio as gr
+from markupsafe import Markup
+
+from annotate import rights
+from annotate.desk import Desk
+from annotate.lead import markup, reading
+from annotate.lead.markup import joined, link
+from annotate.lead.reading import Reading, Readings
+from annotate.lead.reports import Reports
+from annotate.rights import Person
+from annotate.words import spoken
+from data.store import places
+
+Act = Callable[..., Any]
+PAGES = ("", "agreement", "pairs", "work", "runs", "export")
+"""Paths under `/lead/`, in the order of the navigation; their words are under `nav_<path>`."""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One request of a lead."""
+
+    desk: Desk
+    readings: Readings
+    reports: Reports
+    person: Person
+    words: dict[str, str]
+    """The table LEAD of the visitor's language."""
+    query: dict[str, str]
+    """Of the page's address."""
+
+    @property
+    def reading(self) -> Reading:
+        """The database as it is, or was some seconds ago."""
+        return self.readings.newest()
+
+    def name(self, annotator: str) -> str:
+        """How an annotator is called."""
+        return self._names.get(annotator, annotator)
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return reading.names(self.desk)
+
+    def clip(self, sha256: str) -> str:
+        """The address of a clip for this lead, from a page under `/lead/`."""
+        return f"../clip/{self.desk.seal.token(self.person.id, sha256)}"
+
+    def beginning(self) -> Markup:
+        """What a page says of a database without pairs."""
+        words, at = self.words, f"--db {shlex.quote(places.spoken(self.desk.db))}"
+        steps = [
+            (words["empty_sample"], f"python -m train.sample {at} --model shapes"),
+            (words["empty_score"], f"python -m scorers {at} --profile shapes"),
+            (words["empty_pair"], f"python -m data.pair {at} --strategy best-worst"),
+        ]
+        return markup.empty(words["empty_title"], words["empty"], steps)
+
+    def top(self, page: str, *, title: str = "") -> Markup:
+        """Navigation and heading of a page.
+
+        Args:
+            page: One of `PAGES`, which is marked; any other string marks none.
+            title: The heading; the page's name in the navigation by default.
+        """
+        entries = [_entry(path, self.words[f"nav_{path}"], here=path == page) for path in PAGES]
+        entries.append(link("../", self.words["nav_vote"]))
+        return Markup(
+            '<nav class=ll-nav aria-label="{}">{}</nav><h1 class=ll-title>{}</h1>'
+        ).format(self.words["nav_label"], joined(entries), title or self.words[f"nav_{page}"])
+
+
+def _entry(path: str, text: str, *, here: bool) -> Markup:
+    current = Markup(" aria-current=page") if here else ""
+    return Markup('<a href="./{}"{}>{}</a>').format(path, current, text)
+
+
+def address(page: str, **query: str) -> str:
+    """The address of a page with its query, relative to any page under `/lead/`."""
+    filled = {key: value for key, value in query.items() if value}
+    return f"./{quote(page)}" + (f"?{urlencode(filled)}" if filled else "")
+
+
+_ALIVE = """
+const alive = () => {
+  const heading = element.querySelector('h1');
+  if (heading) document.title = `${heading.textContent} · Second Look`;
+};
+watch('value', alive);
+element.addEventListener('error', (event) => {
+  const note = element.querySelector('[data-broken]');
+  if (event.target.tagName === 'VIDEO' && note) {
+    event.target.replaceWith(Object.assign(document.createElement('p'), {
+      textContent: note.dataset.broken, className: 'll-broken',
+    }));
+  }
+}, true);
+"""
+"""The window is called like the heading; a clip that cannot be played says so."""
+
+
+def block(*, script: str = "") -> gr.HTML:
+    """A part of a page that we write ourselves, without Gradio's rules for tables and links."""
+    return gr.HTML(apply_default_css=False, padding=False, js_on_load=_ALIVE + script)
+
+
+def _inner(request: gr.Request) -> Any:
+    """Starlette's request in Gradio's."""
+    return request.request
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the pages share."""
+
+    desk: Desk
+    readings: Readings
+    reports: Reports
+
+    def visit(self, request: gr.Request) -> Visit:
+        """The visit of a lead.
+
+        Raises:
+            BarredError: it is somebody else.
+        """
+        person = rights.lead_only(request)
+        query = {str(key): str(value) for key, value in (request.query_params or {}).items()}
+        words = spoken(_inner(request)).LEAD
+        return Visit(self.desk, self.readings, self.reports, person, words, query)
+
+    def event(self, act: Act, outputs: Sequence[Any]) -> Act:
+        """`act(visit, *inputs)` as a function of its own for Gradio.
+
+        Whoever is no lead gets the reason as the first output (an HTML component in all pages), and
+        nothing else changes.
+        """
+
+        def called(request: gr.Request, *inputs: Any) -> Any:
+            try:
+                visit = self.visit(request)
+            except rights.BarredError as barred:
+                said = barred.said(spoken(_inner(request)))
+                why = Markup('<p class=ll-refused role=alert>{} <a href="../">{}</a></p>').format(
+                    said, "Second Look"
+                )
+                return why if len(outputs) == 1 else (why, *[gr.skip()] * (len(outputs) - 1))
+            return act(visit, *inputs)
+
+        called.__name__ = act.__name__.strip("_")
+        return called
+
+    def on(
+        self, trigger: Callable[..., Any], act: Act, inputs: Sequence[Any], outputs: Sequence[Any]
+    ) -> Any:
+        """Call `act` when `trigger` (such as `button.click`) fires; what comes `then`.
+
+        Any number of leads at once; the newest of several quick changes is the one that is shown.
+        """
+        return trigger(
+            self.event(act, outputs),
+            list(inputs),
+            list(outputs),
+            api_visibility="private",
+            show_progress="hidden",
+            trigger_mode="always_last",
+            concurrency_limit=8,
+        )

@@ -1,0 +1,165 @@
+"""What the lead's pages read: the database at one moment, shared by all leads for some seconds.
+
+Everything here is read from the store and never inside the desk's turn, so that no vote waits for a
+page of a lead. Frames of a few narrow columns, in Polars; the work on them runs outside Python's
+lock. One reading is kept, and thrown away when the next one is made.
+
+Left out on purpose: what is said about votes (`data.effort`, `data.progress`, `data.agree`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+from annotate.campaigns import Campaign, stored
+from annotate.desk import Desk
+from annotate.opinion import AUTO_ORDER, Opinion, compare
+from data import calibration
+from data import decisions as decided
+from data.decisions import Gold
+from data.effort import PAIRS, VOTES, Effort, Mode, Pace, answered, efforts, paces
+from data.omniscore import PROFILES, aggregate
+from data.profile import Profile
+from data.progress import Progress, progress, tally
+from data.records import Decision, Pair, Score
+from data.store import Owner, Store
+
+FRESH_SECONDS = 3.0
+"""How old a reading may be; a busy campaign would otherwise be read again for every click."""
+_CLIPS = (
+    "sha256", "prompt", "model", "adapter", "seed", "fps", "frames", "width", "height",
+)  # fmt: skip
+_KINDS = ("prompts", "candidates", "pairs", "votes", "decisions")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The database at one moment."""
+
+    prompts: pl.DataFrame
+    clips: pl.DataFrame
+    pairs: pl.DataFrame
+    votes: pl.DataFrame
+    decisions: tuple[Decision, ...]
+
+    @classmethod
+    def of(cls, store: Owner) -> Reading:
+        """Read it."""
+        return cls(
+            prompts=store.frame("prompts", ["id", "text", "split"]),
+            clips=store.frame("candidates", _CLIPS),
+            pairs=store.frame("pairs", PAIRS),
+            votes=store.frame("votes", [*VOTES, "reason"]),
+            decisions=tuple(store.all("decisions")),
+        )
+
+    @cached_property
+    def rows(self) -> pl.DataFrame:
+        """Every vote with what is known of its pair."""
+        return answered(self.votes, self.pairs)
+
+    @cached_property
+    def left_out(self) -> frozenset[str]:
+        """People whose votes do not count."""
+        return decided.excluded(self.decisions)
+
+    @cached_property
+    def gold(self) -> dict[str, Gold]:
+        """Pairs whose answer is known."""
+        return decided.gold(self.decisions)
+
+    @cached_property
+    def campaigns(self) -> dict[str, Campaign]:
+        """Every campaign that has pairs or was decided about, by name."""
+        known = stored(self.decisions)
+        names = sorted({*self.pairs["campaign"].unique(), *known})
+        return {name: known.get(name, Campaign(name=name)) for name in names}
+
+    @cached_property
+    def progress(self) -> list[Progress]:
+        """How far each campaign is."""
+        wanted = {name: one.redundancy for name, one in self.campaigns.items()}
+        return progress(self.rows, self.pairs, wanted, left_out=self.left_out)
+
+    @cached_property
+    def tally(self) -> pl.DataFrame:
+        """Answers per pair."""
+        return tally(self.rows, left_out=self.left_out)
+
+    @cached_property
+    def efforts(self) -> list[Effort]:
+        """What each person did."""
+        return efforts(self.votes, self.pairs, self.clips, gold=self.gold, left_out=self.left_out)
+
+    @cached_property
+    def paces(self) -> Mapping[Mode, Pace]:
+        """Seconds per mode, of people whose votes count."""
+        return paces(self.rows.filter(~pl.col("annotator").is_in(list(self.left_out))))
+
+
+class Readings:
+    """The newest reading of a desk's database, read again when it is old and something is new."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._turn = threading.Lock()
+        self._reading: Reading | None = None
+        self._heads: dict[str, int] = {}
+        self._until = 0.0
+
+    def newest(self, *, now: bool = False) -> Reading:
+        """The reading that holds; with `now`, no older than this call (after a decision)."""
+        with self._turn:  # one lead reads, the others get the same
+            if self._reading is None or now or time.monotonic() >= self._until:
+                store = self._desk.store
+                heads = {kind: store.heads()[kind] for kind in _KINDS}
+                if self._reading is None or heads != self._heads:
+                    self._reading, self._heads = Reading.of(store), heads
+                self._until = time.monotonic() + FRESH_SECONDS
+            return self._reading
+
+
+def opinion(store: Store, pair: Pair, left: str, right: str) -> Opinion | None:
+    """What OmniScore says about two clips of a pair; None where neither has a score."""
+    scores, decisions = store.scores_of([left, right]), store.all("decisions")
+    own = (pair.profile,) if pair.profile in PROFILES else AUTO_ORDER
+    for name in own:
+        profile = PROFILES[name]
+        one, other = _raw(scores, profile, left), _raw(scores, profile, right)
+        if one or other:
+            return compare(profile, one, other, calibration.in_use(decisions, name))
+    return None
+
+
+def totals(store: Store, clips: Sequence[str]) -> dict[str, str]:
+    """OmniScore of each clip that has one, under the fullest profile, with the profile's name."""
+    scores, found = store.scores_of(clips), {}
+    for name in reversed(AUTO_ORDER):  # the fullest last, so that it stays
+        for clip in clips:
+            total = aggregate(_raw(scores, PROFILES[name], clip), PROFILES[name]).total
+            if total is not None:
+                found[clip] = f"{total:.3f} ({name})"
+    return found
+
+
+def _raw(scores: Sequence[Score], profile: Profile, clip: str) -> dict[str, float]:
+    """A clip's raw values for a profile; of several versions of a scorer the newest."""
+    wanted = {(row.scorer, row.key) for row in profile.dimensions}
+    return {
+        one.dimension: one.value
+        for one in scores
+        if one.candidate == clip and (one.scorer, one.dimension) in wanted
+    }
+
+
+def names(desk: Desk) -> dict[str, str]:
+    """How people are called, by the id that their votes say; nobody without accounts."""
+    if not desk.people.on:
+        return {}
+    return {account.id: account.name for account in desk.people.all()}

@@ -1,0 +1,32 @@
+"""Frames through a network a few at a time, with recomputation instead of memory where wanted.
+
+A clip has more frames than a large network takes at once. Without gradients that only bounds
+memory; with them, each group of frames is checkpointed: its activations are dropped and computed
+again on the way back, so that memory is that of one group, whatever the number of frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+AT_ONCE = 32
+"""Frames per pass without gradients."""
+WITH_GRADIENTS = 4
+"""Frames per checkpointed pass."""
+
+
+def in_groups(
+    network: Callable[[Tensor], Tensor], frames: Tensor, at_once: int = AT_ONCE
+) -> Tensor:
+    """`network` over the first dimension of `frames`, group by group, joined again."""
+    grads = torch.is_grad_enabled() and frames.requires_grad
+    size = min(at_once, WITH_GRADIENTS) if grads else at_once
+    groups = frames.split(size)
+    if not grads:
+        return torch.cat([network(group) for group in groups])
+    kept = [checkpoint(network, group, use_reentrant=False) for group in groups]
+    return torch.cat([one for one in kept if isinstance(one, Tensor)])

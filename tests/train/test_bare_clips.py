@@ -1,0 +1,32 @@
+"""Clips that only votes are known of: no scorer looks for them, and training says why not."""
+
+from __future__ import annotations
+
+import pytest
+
+from data.errors import UserError
+from data.records import Candidate, Prompt
+from data.store import Store
+from scorers import run as scoring
+from train.batches import admit
+from train.models import SampleSettings
+
+PROMPT = Prompt(text="a cat")
+BARE = Candidate(
+    sha256="a" * 64, prompt=PROMPT.id, path="", model="m", fps=0, frames=0, width=0, height=0
+)
+SETTINGS = SampleSettings(frames=9, height=48, width=48, fps=8.0, steps=4, guidance=1.0)
+
+
+def test_training_names_what_is_missing():
+    for fit in ("exact", "resize"):
+        with pytest.raises(UserError, match="only votes on it were taken in"):
+            admit([BARE], SETTINGS, fit, "shapes")
+
+
+def test_scoring_passes_over_them(tmp_path):
+    db = str(tmp_path / "prefs.duckdb")
+    with Store.open(db, create=True) as store:
+        store.add([PROMPT, BARE])
+    report = scoring.run(scoring.Config(db=db, profile="lite"))
+    assert (report.judged, report.cached, dict(report.failed)) == (0, 0, {})

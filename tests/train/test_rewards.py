@@ -1,0 +1,19 @@
+"""Rewards from the real scorers, by name and option."""
+
+from __future__ import annotations
+
+import pytest
+
+from data.errors import UserError
+from train import rewards
+
+
+def test_options_stand_behind_a_question_mark():
+    assert rewards.parse("yolos?target=cat:2,hpsv2.1") == {"yolos?target=cat": 2.0, "hpsv2.1": 1.0}
+    assert rewards.loaded("sharpness", "cpu").name == "sharpness"
+    with pytest.raises(UserError, match="'sharpness' has no option 'colour'; it has none"):
+        rewards.loaded("sharpness?colour=red", "cpu")
+    with pytest.raises(UserError, match="has no option 'cat'; its options are form, target"):
+        rewards.loaded("yolos?cat=1", "cpu")
+    with pytest.raises(UserError, match="option 'target' has no value; write target=VALUE"):
+        rewards.loaded("yolos?target", "cpu")

@@ -1,0 +1,61 @@
+"""OmniScore as a reward: the dimensions of a profile that have gradients, by their coefficients.
+
+`--reward omniscore --profile calibrated:ID` follows what people were found to prefer. A clip's
+reward is the sum over those dimensions of coefficient times place in the range, as in
+`data.omniscore`, up to a constant; a dimension that clips at its range has no gradient outside it.
+Dimensions whose scorer gives no gradients (`flow`) are left out and named: the reward is then blind
+to them, and can be raised at their cost. Watch them with `python -m train.compare`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+import scorers
+from data.errors import UserError
+from data.omniscore import coefficients
+from data.profile import Dimension, Profile
+
+NAME = "omniscore"
+
+
+class OmniReward:
+    """One reward out of several differentiable scorers."""
+
+    def __init__(self, profile: Profile, *, device: torch.device | str) -> None:
+        """Load the scorers of `profile` that have gradients.
+
+        Raises:
+            UserError: none has.
+        """
+        able = {name: scorers.card(name).differentiable for name in profile.scorers}
+        weights = coefficients(profile)
+        self.rows = [row for row in profile.dimensions if able[row.scorer] and weights[row.key]]
+        self.silent = tuple(row.key for row in profile.dimensions if not able[row.scorer])
+        if not self.rows:
+            raise UserError(f"no dimension of {profile.name} has gradients; choose another reward")
+        self._weights = weights
+        names = dict.fromkeys(row.scorer for row in self.rows)
+        self._scorers = {name: scorers.load_reward(name, device=device) for name in names}
+
+    def __call__(
+        self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]
+    ) -> Float[Tensor, "b 1"]:
+        """Weighted sum of the places, differentiable; NaN where a scorer cannot judge."""
+        total = frames.new_zeros(len(frames))
+        for name, scorer in self._scorers.items():
+            raw = scorer(frames, prompts, fps)
+            for row in self.rows:
+                if row.scorer == name:
+                    column = raw[:, scorer.dimensions.index(row.key)]
+                    total = total + self._weights[row.key] * _place(column, row)
+        return total[:, None]
+
+
+def _place(raw: Float[Tensor, " b"], row: Dimension) -> Float[Tensor, " b"]:
+    place = (raw - row.low) / (row.high - row.low)
+    return place.clamp(0, 1) if row.clip else place
