@@ -33,6 +33,9 @@ from annotate.words import spoken
 from data.errors import UserError
 
 PORTS_TRIED = 20
+KEEP_ALIVE = 75
+"""Seconds that an idle connection stays open. People think for longer than uvicorn's own 5, and a
+request that meets a closing connection is lost and has to be repeated."""
 
 
 def interface(desk: Desk) -> FastAPI:
@@ -141,6 +144,7 @@ def server(app: FastAPI, *, proxy: str = "") -> uvicorn.Server:
             app,
             log_level="warning",
             timeout_graceful_shutdown=2,
+            timeout_keep_alive=KEEP_ALIVE,
             proxy_headers=bool(proxy),
             forwarded_allow_ips=proxy or [],
             server_header=False,

@@ -41,7 +41,7 @@ app = fastapi.FastAPI()
 @app.get("/nothing")
 def nothing():
     return {}
-uvicorn.run(app, port=%d, log_level="warning")
+uvicorn.run(app, port=%d, log_level="warning", timeout_keep_alive=75)
 """
 
 
