@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import axe_playwright_python
 import pytest
 
+from annotate.identity import fingerprint
+from data.store.entrances import Invitation
+from data.store.people import People
 from tests.annotate.browsing import PHONE, decide, served, votes_of
+from tests.annotate.site import admit
+from tests.annotate.working import with_known
 
 pytestmark = pytest.mark.browser
 
@@ -91,6 +97,42 @@ def test_axe_finds_nothing_on_a_blind_pair_and_its_reveal(visit, blind, look):
     me.page.click("[data-act=agree]:visible")
     me.state("reveal").ready()
     wrong += faults(me, "reveal")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("look", CONTEXTS)
+def test_axe_finds_nothing_where_one_signs_in(visit, db, look):
+    admit(db, {"Ada": "admin"})
+    people = People.of(db)
+    later = time.time_ns() // 10**6 + 60_000
+    people.invitations.add(
+        Invitation(hash=fingerprint("sent"), role="annotator", name="", expires_ms=later)
+    )
+    people.close()
+    with served(db, blind=0.0) as address:
+        me = visit(address, **CONTEXTS[look])
+        me.says(".sl-ask h1", "Sign in")
+        wrong = faults(me, "sign in")
+        me.page.fill("input[name=name]", "Ada")
+        me.page.fill("input[name=password]", "wrong")
+        me.page.keyboard.press("Enter")
+        me.says(".sl-ask-error", "wrong")
+        wrong += faults(me, "a wrong password")
+        invited = visit(f"{address}#invite=sent", **CONTEXTS[look])
+        invited.says(".sl-ask h1", "Welcome")
+        wrong += faults(invited, "invitation")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("look", CONTEXTS)
+def test_axe_finds_nothing_in_practice(visit, make_db, world, tmp_path, look):
+    db = make_db(tmp_path, with_known(world.records, "practice", 2))
+    decide(db, practice=2, blind=0.0)
+    with served(db) as address:
+        me = visit(address, **CONTEXTS[look], reduced_motion="reduce").enter("Pam")
+        wrong = faults(me, "practice")
+        me.press("3").state("feedback").steady()
+        wrong += faults(me, "feedback")
     assert wrong == []
 
 
