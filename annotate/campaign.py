@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from annotate import deciding
+from annotate.questions import OVERALL
 from data.console import say
 from data.errors import UserError, user_errors
 from data.store import Store
@@ -81,6 +82,12 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word for word in text.replace(" ", "").split(",") if word)
 
 
+def _questions(text: str) -> tuple[str, ...]:
+    """The keys as given; the overall question, which is always asked last, need not be named."""
+    keys = _words(text)
+    return keys if OVERALL in keys else (*keys, OVERALL)
+
+
 def _or_none(text: str) -> int | None:
     return None if text == "none" else int(text)
 
@@ -90,7 +97,7 @@ _OPTIONS: dict[str, tuple[Any, str]] = {
     "guideline": (Path, "text file: paragraphs by blank lines, lists by `- `"),
     "examples": (Path, "JSON file: a list of {prompt, better, why} and perhaps {left, right}, "
                  "hashes of clips"),
-    "questions": (_words, "keys with commas, of visual, motion, alignment, overall; overall last"),
+    "questions": (_questions, "keys with commas, of visual, motion, alignment; overall comes last"),
     "strength": (bool, "ask whether a clip is slightly or clearly better"),
     "comments": (bool, "offer a comment"),
     "flags": (_words, "what can be marked, with commas: watermark, text, nsfw; '' for nothing"),

@@ -25,7 +25,7 @@ import sys
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast, get_args
 
@@ -84,6 +84,8 @@ class Report:
     new: int = 0
     passed_over: Counter[str] = field(default_factory=Counter)
     """Clips that a kind had nothing to do with, by kind."""
+    profile: str = ""
+    """OmniScore profile of the campaign's pairs; empty where they have no score."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +120,7 @@ def run(config: Config) -> Report:
         records += made
     with Store.open(config.db) as store:
         new = store.add(records)
-    return Report(made=report.made, new=new, passed_over=report.passed_over)
+    return replace(report, new=new, profile=source.profile)
 
 
 def _source(store: Store, config: Config) -> _Source:
@@ -268,7 +270,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     name = shlex.quote(config.campaign)
     if config.use == "gold":
         say("Score the copies as the other clips are, or a pair without a score tells on itself:")
-        say(f"  python -m scorers {at} --profile lite")
+        say(f"  python -m scorers {at} --profile {report.profile or 'lite'}")
         say(f"  python -m annotate.campaign {at} set {name} --gold 0.05")
     else:
         say(f"  python -m annotate.campaign {at} set {name} --practice {made}")
