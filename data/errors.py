@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 from typing import ParamSpec
@@ -29,6 +30,9 @@ def user_errors(command: Callable[Arguments, int | None]) -> Callable[Arguments,
         except UserError as error:
             sys.stderr.write(f"{error}\n")
             return 2
+        except BrokenPipeError:  # whoever read our output has left: `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
         except KeyboardInterrupt:
             sys.stderr.write("Interrupted; what was stored stays stored.\n")
             return 130
