@@ -29,11 +29,11 @@ from annotate.rights import (
     BarredError,
     Person,
     Visitor,
-    now_ms,
     session_of,
 )
 from annotate.words import RefusedError
 from data.errors import UserError
+from data.provenance import now_ms
 from data.store.entrances import Invitation
 from data.store.people import Account
 from data.store.people_schema import Role
@@ -166,13 +166,15 @@ def accept(token: str, body: SignIn, desk: AtDesk, request: Request, response: R
     return _enter(desk, request, response, account)
 
 
-def set_cookie(request: Request, response: Response, value: str, lasts_ms: int) -> None:
+def set_cookie(
+    request: Request, response: Response, value: str, lasts_ms: int, *, name: str = COOKIE
+) -> None:
     """Keep `value` in the browser, out of reach of scripts and of other sites.
 
     `Secure` where the browser came by https, as a trusted proxy says (`server.serve`).
     """
     response.set_cookie(
-        COOKIE,
+        name,
         value,
         max_age=lasts_ms // 1000,
         httponly=True,

@@ -169,11 +169,7 @@ def switch(
     The pair that was kept in the other one is free again.
     """
     name = _campaign(desk, body.name, None)
-    secure = request.url.scheme == "https"
-    response.set_cookie(
-        CAMPAIGN, quote(name, safe=""), max_age=YEAR_MS // 1000, httponly=True, samesite="lax",
-        secure=secure,
-    )  # fmt: skip
+    set_cookie(request, response, quote(name, safe=""), YEAR_MS, name=CAMPAIGN)
     with _work(desk, annotator, words, name) as pages:
         return pages.page()
 
@@ -272,19 +268,6 @@ def _ballot(desk: Desk, annotator: str, body: Cast) -> Ballot:
     ticket = desk.seal.read_ticket(annotator, body.ticket)
     if ticket is None:
         raise BarredError(403, "ticket")
-    return Ballot(
-        id=str(body.id),
-        pair=ticket.pair,
-        exposure=ticket.exposure,
-        revises=ticket.revises,
-        answer=body.answer,
-        answers=body.answers,
-        strength=body.strength,
-        flags=tuple(body.flags),
-        skip=body.skip,
-        comment=body.comment,
-        reason=body.reason,
-        seconds=body.seconds,
-        watched=body.watched,
-        hold=body.hold,
-    )
+    said = body.model_dump(exclude={"id", "ticket", "flags"})
+    handed = {"pair": ticket.pair, "exposure": ticket.exposure, "revises": ticket.revises}
+    return Ballot(id=str(body.id), flags=tuple(body.flags), **said, **handed)

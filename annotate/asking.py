@@ -44,8 +44,8 @@ class Known:
 
 def kind_in(catalogue: Catalogue, campaign: str, pair: str) -> Kind | None:
     """What a pair is in this campaign; None where it is not in it."""
-    found = catalogue.pair(pair)
-    return None if found is None or found.campaign != campaign else kind_of(found)
+    strategy = catalogue.strategy(pair, campaign)
+    return None if strategy is None else kind_of(strategy)
 
 
 @dataclass(frozen=True, slots=True)

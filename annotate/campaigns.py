@@ -79,7 +79,7 @@ class Campaign:
     practice: int = 0
     """Pairs of a practice round; 0 for none."""
     practice_pass: float = 0.8
-    """Share of a round that must be right, in (0, 1]."""
+    """Share of a round that must be right, in [0, 1]."""
     practice_tries: int = 2
     """Rounds that a person may try."""
     gold_warn: float = 0.7
@@ -145,12 +145,24 @@ def _counts(campaign: Campaign) -> None:
 
 
 def stored(decisions: Iterable[Decision]) -> dict[str, Campaign]:
-    """The campaigns that were decided about, by name."""
-    return {name: read(name, values) for name, values in newest(decisions, "campaign").items()}
+    """The campaigns that were decided about, by name.
+
+    One that cannot be asked (other rooms decide too, and cannot check it) is paused until it is
+    decided anew, and the others go on; `read` says what is wrong with it.
+    """
+    found: dict[str, Campaign] = {}
+    for name, values in newest(decisions, "campaign").items():
+        try:
+            found[name] = read(name, values)
+        except UserError:
+            found[name] = Campaign(name=name, paused=True)
+    return found
 
 
 def read(name: str, values: Mapping[str, Any]) -> Campaign:
-    """A campaign from a decision's values; fields that this program does not know are passed over.
+    """A campaign from a decision's values, which need not be all.
+
+    Fields that this program does not know are passed over.
 
     Raises:
         UserError: a value that cannot be asked.

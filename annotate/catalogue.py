@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int, UInt64
 from annotate.idle import Counts
 from annotate.keys import Codes, Column, Keys
 from annotate.ledger import Change, Ledger
-from annotate.opinion import AUTO, Opinion, Opinions
+from annotate.opinion import Opinion, Opinions
 from annotate.scores import Scores
 from data import calibration, decisions
 from data.omniscore import PROFILES
@@ -32,15 +32,15 @@ _PAIR = ("id", "prompt", "a", "b", "best", "profile", "margin", "strategy", "cam
 class Catalogue:
     """The database as it was last looked at. Not thread-safe: the desk locks."""
 
-    def __init__(self, store: Store, *, profile: str = AUTO) -> None:
-        """Read everything that the page needs; `profile` `auto` takes the pair's own."""
+    def __init__(self, store: Store) -> None:
+        """Read everything that the page needs."""
         self._store = store
         self._prompts, self._clips, self._pairs = Keys(32), Keys(64), Keys(32)
         self._texts = pl.Series("text", [], pl.String)
         self._fps = Column(np.float64)
         self._profiles, self._strategies, self._campaigns = Codes(), Codes(), Codes()
         self._columns = _no_pairs()
-        self.opinions = Opinions(Scores(), profile=profile)
+        self.opinions = Opinions(Scores())
         self.decisions: list[Decision] = []
         """All of them, in the order of the store."""
         self.uncounted: frozenset[str] = frozenset()
@@ -131,6 +131,14 @@ class Catalogue:
         """The pair with that id; None where it, its prompt or one of its clips is not there."""
         row = self._pairs.find(identity)
         return None if row is None or not self._columns["complete"].all[row] else self.pair_at(row)
+
+    def strategy(self, identity: str, campaign: str) -> str | None:
+        """The strategy of a pair that is there and in this campaign; None for any other id."""
+        row, of = self._pairs.find(identity), self._columns
+        if row is None or not of["complete"].all[row]:
+            return None
+        here = of["campaign"].all[row] == self._campaigns.find(campaign)
+        return self._strategies.words[of["strategy"].all[row]] if here else None
 
     def row(self, identity: str) -> int | None:
         """Where the pair with that id stands among all pairs, from 0."""
@@ -226,10 +234,12 @@ class Catalogue:
 
     def counting(self, campaign: str, after: int = 0) -> Bool[np.ndarray, " n"]:
         """The campaign's from row `after` on, without practice: gold is work like any."""
+        return self._here(campaign, after) & ~self._used("practice", after)
+
+    def _used(self, use: str, after: int) -> Bool[np.ndarray, " n"]:
         words = enumerate(self._strategies.words)
-        practice = [number for number, word in words if word.partition(":")[0] == "practice"]
-        of = self._columns["strategy"].all[after:]
-        return self._here(campaign, after) & ~np.isin(of, practice)
+        codes = [number for number, word in words if word.partition(":")[0] == use]
+        return np.isin(self._columns["strategy"].all[after:], codes)
 
     def _here(self, campaign: str, after: int) -> Bool[np.ndarray, " n"]:
         of = {name: column.all[after:] for name, column in self._columns.items()}
@@ -239,15 +249,9 @@ class Catalogue:
         return here
 
     def special(self, campaign: str, use: str) -> list[Pair]:
-        """The campaign's pairs that check people.
-
-        Args:
-            campaign: its name.
-            use: the first word of the strategy: `gold`, `practice` or `repeat`.
-        """
-        here = self._here(campaign, 0) & ~self._columns["trains"].all
-        pairs = [self.pair_at(int(row)) for row in np.flatnonzero(here)]
-        return [pair for pair in pairs if pair.strategy.partition(":")[0] == use]
+        """The campaign's pairs that check people; `use`: the first word of their strategy."""
+        rows = np.flatnonzero(self._here(campaign, 0) & self._used(use, 0))
+        return [self.pair_at(int(row)) for row in rows]
 
     def margins(self, after: int = 0) -> Float[np.ndarray, " n"]:
         """OmniScore's margin per pair from row `after` on, NaN where there is none.

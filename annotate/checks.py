@@ -50,7 +50,9 @@ def answers_in_all(campaign: Campaign, annotator: str, work: int, gold: int) -> 
     Goes through the draws one by one; for very much work it is the expected number.
     """
     if work > _COUNTED:
-        return round(work / (1.0 - campaign.gold - campaign.repeat))
+        repeats = (1.0 - campaign.gold) * campaign.repeat  # what is drawn gold is no repeat
+        endless = work / (1.0 - campaign.gold - repeats)
+        return round(min(endless, (work + gold) / (1.0 - repeats)))
     is_work: list[bool] = []
     early = repeats = used = 0
     while work > len(is_work) - used - repeats:

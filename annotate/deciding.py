@@ -8,13 +8,18 @@ owner's, or any other opened one.
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
+import polars as pl
+
 from annotate.campaigns import Campaign, amended, decided, read, stored
+from data.calibration import PREFIX as CALIBRATED
+from data.calibration import profile_named
 from data.console import table
-from data.decisions import asked_again, counted, excluded
+from data.decisions import asked_again, counted, excluded, newest
 from data.errors import UserError
 from data.provenance import now_ms
 from data.records import Decision, Pair, Vote
@@ -29,15 +34,30 @@ def settle(store: Store, name: str, changes: Mapping[str, Any], *, by: str) -> l
     Raises:
         UserError: a value that cannot be asked; nothing was decided.
     """
-    before = _campaigns(store).get(name, Campaign(name=name))
-    campaign = read(name, {**dataclasses.asdict(before), **changes})
+    decisions = _decisions(store)
+    campaign = read(name, {**newest(decisions, "campaign").get(name, {}), **changes})
+    if campaign.profile.startswith(CALIBRATED):
+        profile_named(campaign.profile, decisions)  # refuses one that was never fitted
     store.add([decided(campaign, by=by, now_ms=now_ms())])
     return _described(store, campaign)
 
 
 def describe(store: Store, name: str) -> list[str]:
-    """What holds for a campaign, and what it asks for that is not there."""
-    return _described(store, _campaign(store, name))
+    """What holds for a campaign, and what it asks for that is not there.
+
+    Raises:
+        UserError: no such campaign, or what was decided about it cannot be asked.
+    """
+    campaign = _campaign(store, name)
+    try:
+        read(name, newest(_decisions(store), "campaign").get(name, {}))
+    except UserError as error:
+        raise UserError(
+            f"Campaign {name!r} is paused, because it cannot be asked as it was decided: {error}. "
+            f"Decide that anew: python -m annotate.campaign {_at(store)} set "
+            f"{shlex.quote(name)} ..."
+        ) from error
+    return _described(store, campaign)
 
 
 def pause(store: Store, name: str, *, paused: bool, by: str) -> list[str]:
@@ -147,8 +167,8 @@ def _standing(store: Store) -> Iterable[Vote]:
 
 def _campaigns(store: Store) -> dict[str, Campaign]:
     """Every campaign that was decided about, or has pairs."""
-    known = stored(_decisions(store))
-    return {**{pair.campaign: Campaign(name=pair.campaign) for pair in _pairs(store)}, **known}
+    names = store.frame("pairs", ("campaign",))["campaign"].unique()
+    return {**{name: Campaign(name=name) for name in names}, **stored(_decisions(store))}
 
 
 def _campaign(store: Store, name: str) -> Campaign:
@@ -172,12 +192,21 @@ def _described(store: Store, campaign: Campaign) -> list[str]:
 
 def _shortages(store: Store, campaign: Campaign) -> list[str]:
     """What the settings ask for and the database has not."""
-    pairs = [pair for pair in _pairs(store) if pair.campaign == campaign.name]
-    uses = Counter(pair.strategy.partition(":")[0] for pair in pairs)
-    needed = {"gold": campaign.gold > 0, "practice": campaign.practice}
-    return [
-        f"! {least} {use} pairs are needed and {uses[use]} are there: "
-        f"python -m data.gold --db {spoken(store.path)} --campaign {campaign.name} --use {use}"
-        for use, least in ((use, int(least)) for use, least in needed.items())
-        if uses[use] < least
-    ]
+    pairs = store.frame("pairs", ("campaign", "strategy"))
+    mine = pairs.filter(pl.col("campaign") == campaign.name)["strategy"]
+    uses = Counter(strategy.partition(":")[0] for strategy in mine)
+    make = f"python -m data.gold {_at(store)} --campaign {shlex.quote(campaign.name)}"
+    lines: list[str] = []
+    if campaign.gold and not uses["gold"]:
+        lines.append(f"! no gold pairs are there, so none are asked; make some: {make} --use gold")
+    if campaign.practice > uses["practice"]:
+        rounds = f"rounds have {uses['practice']} pairs" if uses["practice"] else "nobody practises"
+        lines.append(
+            f"! {campaign.practice} practice pairs are needed and {uses['practice']} are there, so "
+            f"{rounds}; make them: {make} --use practice -n {campaign.practice}"
+        )
+    return lines
+
+
+def _at(store: Store) -> str:
+    return f"--db {shlex.quote(spoken(store.path))}"

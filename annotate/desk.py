@@ -46,10 +46,10 @@ _READ = ("prompts", "candidates", "scores", "pairs", "decisions")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Decided:
-    """What the decisions say, for as long as no pair or decision is added."""
+    """What the decisions say, for as long as nothing is added that they are about."""
 
-    asof: tuple[int, int]
-    """How many decisions and pairs there were."""
+    asof: tuple[int, int, int]
+    """How many decisions and pairs there were, and the catalogue's version."""
     campaigns: Mapping[str, Campaign]
     answers: Mapping[str, Gold]
     tries: Mapping[str, int]
@@ -105,13 +105,28 @@ class Desk:
             vote: a vote, whose pair's campaign it is then.
         """
         with self._gate:
-            self._look_again()
-            if vote is not None:
-                found = self._catalogue.vote(vote)
-                pair = None if found is None else found.pair
-            known = None if pair is None else self._catalogue.pair(pair)
-            name = known.campaign if known is not None else campaign or self.protocol.campaign
-            yield Session(self._owner, self._catalogue, self._asking(name, annotator), self._held)
+            name = self._where(campaign, pair, vote)
+            if (name, annotator) in self._tracks:
+                yield self._session(name, annotator)
+                return
+        # Somebody's first request here: reading all of their votes keeps nobody else waiting.
+        upto = self._owner.heads()["votes"]
+        votes = self._owner.votes_of(annotator)
+        with self._gate:
+            self._begin(name, annotator, votes, upto)
+            yield self._session(name, annotator)
+
+    def _where(self, campaign: str | None, pair: str | None, vote: str | None) -> str:
+        """The campaign of the vote's pair, of the pair, or the one that was named."""
+        self._look_again()
+        if vote is not None:
+            found = self._catalogue.vote(vote)
+            pair = None if found is None else found.pair
+        known = None if pair is None else self._catalogue.pair(pair)
+        return known.campaign if known is not None else campaign or self.protocol.campaign
+
+    def _session(self, name: str, annotator: str) -> Session:
+        return Session(self._owner, self._catalogue, self._asking(name, annotator), self._held)
 
     def campaigns(self) -> dict[str, Campaign]:
         """Every campaign that has pairs, was decided about or was named at the start."""
@@ -126,8 +141,7 @@ class Desk:
         if name != self.protocol.campaign:
             return stored
         start = self.protocol
-        given = {"blind": start.blind, "redundancy": start.redundancy, "profile": start.profile,
-                 "order": start.order}  # fmt: skip
+        given = {"blind": start.blind, "redundancy": start.redundancy, "profile": start.profile}
         changes = {key: value for key, value in given.items() if value is not None}
         most = stored.most
         if start.redundancy is not None and most is not None and most < start.redundancy:
@@ -135,10 +149,13 @@ class Desk:
         return dataclasses.replace(stored, **changes) if changes else stored
 
     def left(self, campaign: str, annotator: str) -> int | None:
-        """Pairs that wait for this annotator; None where nobody works now, so nobody counted."""
+        """As `Asking.left` counts; None where this annotator has not worked since the app began.
+
+        A plain count of pairs would tell gold from work: it does not go down with gold.
+        """
         with self._gate:
-            queue = self._queues.get(campaign)
-            return None if queue is None else queue.frontier(annotator).left
+            begun = (campaign, annotator) in self._tracks and campaign in self._queues
+            return self._asking(campaign, annotator).left() if begun else None
 
     def idle(self, session: Session, words: Words = ENGLISH) -> Idle:
         """Why this annotator has no pair, and what to run next."""
@@ -177,21 +194,21 @@ class Desk:
             self.queue(name, campaign.plan),
             campaign,
             decided.known[name],
-            self._track(name, annotator),
+            self._tracks[name, annotator],
             annotator,
             decided.tries.get(annotator, 0),
         )
 
-    def _track(self, campaign: str, annotator: str) -> Track:
-        found = self._tracks.get((campaign, annotator))
-        if found is None:
-            kind = functools.partial(kind_in, self._catalogue, campaign)
-            found = Track(self._owner.votes_of(annotator), kind)
-            self._tracks[campaign, annotator] = found
-        return found
+    def _begin(self, campaign: str, annotator: str, votes: list[Vote], upto: int) -> None:
+        """Keep track of somebody; `votes` are theirs, and none up to the number `upto` lacks."""
+        if (campaign, annotator) in self._tracks:  # a second tab's, in the meantime
+            return
+        newer = [one for one in self._owner.votes_after(upto) if one.annotator == annotator]
+        kind = functools.partial(kind_in, self._catalogue, campaign)
+        self._tracks[campaign, annotator] = Track([*votes, *newer], kind)
 
-    def _size(self) -> tuple[int, int]:
-        return len(self._catalogue.decisions), self._catalogue.size
+    def _size(self) -> tuple[int, int, int]:
+        return len(self._catalogue.decisions), self._catalogue.size, self._catalogue.version
 
     def _decisions(self) -> _Decided:
         if self._decided.asof != self._size():

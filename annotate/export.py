@@ -51,7 +51,7 @@ def rows(store: Store, campaign: str) -> Iterator[Row]:
                 "prompt": texts.get(pair.prompt, ""),
                 "stands": vote.id in standing,
                 "counts": vote.annotator not in out,
-                "check": "" if pair.trains else kind_of(pair),
+                "check": "" if pair.trains else kind_of(pair.strategy),
                 "right_answer": right,
             }
 

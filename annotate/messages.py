@@ -77,7 +77,7 @@ class Elsewhere(Message):
     name: str
     title: str
     left: int | None = None
-    """Pairs that wait there for this person; null where nobody has counted them yet."""
+    """Answers that wait there for this person; null where they have not been yet."""
 
 
 class ShownCampaign(Message):

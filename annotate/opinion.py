@@ -62,23 +62,18 @@ class Opinion:
 
 
 class Opinions:
-    """What OmniScore says about any two clips, by the profile that is wanted."""
+    """What OmniScore says about any two clips, by their pair's profile."""
 
     def __init__(
-        self,
-        scores: Scores,
-        *,
-        profile: str = AUTO,
-        calibrations: Mapping[str, Calibration] | None = None,
+        self, scores: Scores, *, calibrations: Mapping[str, Calibration] | None = None
     ) -> None:
         """Over raw values.
 
         Args:
             scores: of all clips; may grow.
-            profile: a name in `PROFILES`, or `AUTO`.
             calibrations: by profile name, those in use.
         """
-        self.scores, self._wanted = scores, profile
+        self.scores = scores
         self.calibrations = dict(calibrations or {})
         self.tables: Mapping[str, Profile] = PROFILES
         """Every profile by name, those made of calibrations included."""
@@ -87,7 +82,7 @@ class Opinions:
         """The opinion about the clips (left, right) of this pair; None where neither has a score.
 
         Args:
-            pair: says under which profile it was made.
+            pair: says by which profile, if it names one.
             clips: their rows.
         """
         profile = self.profile(pair.profile, clips)
@@ -97,9 +92,7 @@ class Opinions:
         return compare(profile, left, right, self.calibrations.get(profile.name))
 
     def profile(self, own: str, clips: tuple[int, int]) -> Profile | None:
-        """The wanted or the pair's own profile, else the first that knows both clips, or one."""
-        if self._wanted != AUTO:
-            own = self._wanted
+        """The pair's own profile, else the first that knows both clips, or one."""
         tables = self.tables
         names = (own,) if own in tables else AUTO_ORDER
         known = {name: [self.scores.raw(clip, tables[name]) for clip in clips] for name in names}

@@ -25,8 +25,6 @@ class Protocol:
     """People per pair, at least 1."""
     profile: str | None = None
     """OmniScore profile on the page; `auto` takes the pair's own."""
-    order: str | None = None
-    """A name in `annotate.order.STAGES`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

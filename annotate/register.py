@@ -5,19 +5,19 @@ from __future__ import annotations
 import getpass
 import secrets
 import sys
-import time
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from annotate.campaigns import amended
 from annotate.identity import fingerprint, new_account, normalise
 from annotate.passwords import hashed
 from data.console import say, table
 from data.errors import UserError
+from data.provenance import now_ms
 from data.records import Decision
-from data.store import Store, add
+from data.store import Store
 from data.store.entrances import Invitation
 from data.store.people import Account, People, readable
 from data.store.places import is_url, spoken
@@ -37,7 +37,7 @@ def _add(config: Config, people: People) -> None:
                 f"No vote in {spoken(config.db)} is by {old!r}; --annotator takes the name that "
                 "votes were given under before, and is left out for somebody new"
             )
-    account = new_account(config.name, config.role, password="", since_ms=_now_ms(), id=old)
+    account = new_account(config.name, config.role, password="", since_ms=now_ms(), id=old)
     people.check(account)
     people.add(replace(account, password=hashed(_password(config))))
     say(f"{account.name} is {account.role}; votes will say {account.id}")
@@ -66,9 +66,9 @@ def _list(config: Config, people: People) -> None:
         for one in people.all()
     ]
     say(table(("name", "role", "may sign in", "votes say", "tokens"), rows))
-    for one in people.invitations.open(now_ms=_now_ms()):
+    for one in people.invitations.open(now_ms=now_ms()):
         whom = one.name or "anybody with the link"
-        left = (one.expires_ms - _now_ms()) / _DAY_MS
+        left = (one.expires_ms - now_ms()) / _DAY_MS
         say(f"invitation {one.hash[:8]}: {one.role}, {whom}, open for {left:.1f} days")
 
 
@@ -105,15 +105,12 @@ def _activate(config: Config, people: People) -> None:
 
 
 def _count(config: Config, account: Account, *, counts: bool) -> None:
-    decision = Decision(
-        id=str(uuid.uuid4()),
-        topic="person",
-        subject=account.id,
-        values={"counts": counts},
-        by="annotate.people",
-        time_ms=_now_ms(),
-    )
-    add(config.db, [decision])
+    with Store.open(config.db) as store:
+        before = cast("list[Decision]", store.all("decisions"))
+        changes = {"counts": counts}
+        store.add(
+            [amended(before, "person", account.id, changes, by="annotate.people", now_ms=now_ms())]
+        )
 
 
 def _invite(config: Config, people: People) -> None:
@@ -127,7 +124,7 @@ def _invite(config: Config, people: People) -> None:
             hash=fingerprint(token),
             role=config.role,
             name=readable(config.name),
-            expires_ms=_now_ms() + int(config.days * _DAY_MS),
+            expires_ms=now_ms() + int(config.days * _DAY_MS),
         )
     )
     say(f"Works once, for {config.days:g} days; whoever has it becomes {config.role}:")
@@ -137,7 +134,7 @@ def _invite(config: Config, people: People) -> None:
 def _token(config: Config, people: People) -> None:
     account = _known(people, config.name)
     token = f"sl_{secrets.token_urlsafe(32)}"
-    people.tokens.give(fingerprint(token), account.id, now_ms=_now_ms())
+    people.tokens.give(fingerprint(token), account.id, now_ms=now_ms())
     say(f"Token of {account.name} ({account.role}), for scripts; it is not shown again:")
     say(token)
 
@@ -174,10 +171,6 @@ def _password(config: Config) -> str:
 
 def _on_a_terminal() -> bool:
     return sys.stdin.isatty()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 ACTS: dict[str, Callable[[Config, People], None]] = {

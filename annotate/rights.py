@@ -12,7 +12,6 @@ hiding a button protects nothing.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
@@ -22,6 +21,7 @@ from fastapi import Depends, Request
 from annotate.desk import Desk
 from annotate.identity import fingerprint
 from annotate.words import RefusedError
+from data.provenance import now_ms
 from data.store.people import Account
 from data.store.people_schema import Role
 
@@ -105,11 +105,6 @@ def desk_of(request: Any) -> Desk:
     """The desk that this request, Gradio's or Starlette's, has come to."""
     inner = getattr(request, "request", None) or request
     return inner.scope[_DESK]
-
-
-def now_ms() -> int:
-    """The present, UTC epoch milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 def session_of(desk: Desk, request: Asking) -> str | None:

@@ -68,6 +68,7 @@ class Session:
             return None
         practice = self.asking.practice()
         if practice is not None:
+            self.leave()  # of another campaign: practice keeps no pair from anybody
             due = None if practice.failed else self.asking.practice_pair()
             return None if due is None else self.show(due)
         lease = self._lease(first or self.asking.taken_back())

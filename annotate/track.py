@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from data.records import Pair, Vote
+from data.records import Vote
 
 Kind = Literal["work", "gold", "repeat", "practice"]
 _CHECKS: dict[str, Kind] = {"gold": "gold", "repeat": "repeat", "practice": "practice"}
@@ -23,9 +23,9 @@ SLIP = "slip"
 """`Vote.reason` of an undo that came before the score of a blind pair was sent."""
 
 
-def kind_of(pair: Pair) -> Kind:
-    """Work that may become a label, or one of the pairs that check people."""
-    return _CHECKS.get(pair.strategy.partition(":")[0], "work")
+def kind_of(strategy: str) -> Kind:
+    """What a pair of this strategy is: work that may become a label, or one that checks people."""
+    return _CHECKS.get(strategy.partition(":")[0], "work")
 
 
 @dataclass(slots=True)

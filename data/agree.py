@@ -32,6 +32,7 @@ from data import agree_page, agree_text
 from data.agreement import Agreement, agreement, exposures
 from data.anchoring import Reveal, anchoring, reveal
 from data.bootstrap import Estimate
+from data.calibration import usual
 from data.checks import Check, GoldCheck, Repeats, gold, left, repeats
 from data.consensus import Consensus, consensus
 from data.console import say
@@ -40,11 +41,11 @@ from data.decisions import gold as gold_pairs
 from data.dimensions import ByDimension, by_dimension
 from data.errors import UserError, user_errors
 from data.judged import MarginBin, WithTies, by_margin, verdicts, with_ties, without_ties
-from data.omniscore import PROFILES, Omni, totals, usual
+from data.omniscore import PROFILES, Omni, totals
 from data.profile import Profile
 from data.raters import Reliability, answers, reliability
 from data.ratings import UNKNOWN, Ratings, games, ratings
-from data.records import Candidate, Pair, Score, Vote
+from data.records import Candidate, Decision, Pair, Score, Vote
 from data.store import Store
 from data.votes import first_answers
 
@@ -125,7 +126,7 @@ def build(store: Store, *, campaign: str | None = None, seed: int = 0) -> Report
     decisions = store.all("decisions")
     mine = {pair.id for pair in pairs}
     votes = counted((vote for vote in store.all("votes") if vote.pair in mine), decisions)
-    profile = _profile(pairs, scores := store.all("scores"))
+    profile = _profile(pairs, scores := store.all("scores"), decisions)
     scored = totals(scores, profile) if profile else {}
     trains = {pair.id: _opinion(pair, scored, profile) for pair in pairs if pair.trains}
     every = {pair.id: pair for pair in pairs}
@@ -177,9 +178,11 @@ def _pairs(pairs: Sequence[Pair], campaign: str | None) -> list[Pair]:
     return found
 
 
-def _profile(pairs: Iterable[Pair], scores: Sequence[Score]) -> Profile | None:
+def _profile(
+    pairs: Iterable[Pair], scores: Sequence[Score], decisions: Iterable[Decision]
+) -> Profile | None:
     """The profile that most pairs were made with, else the richest one that scores exist for."""
-    if (found := usual(pairs)) is not None:
+    if (found := usual(pairs, decisions)) is not None:
         return found
     there = {(score.scorer, score.dimension) for score in scores}
     full = [

@@ -13,8 +13,9 @@ moved;
 - `overall`: every vote that stands.
 
 Intervals: Wilson's for a share of independent votes. For win rates over prompts with several clips
-each, a bootstrap that draws whole prompts; where all prompts agree exactly a bootstrap has no
-spread, so there Wilson's interval on the number of prompts stands instead.
+each, the bootstrap of `data.bootstrap`, which draws whole prompts; where all prompts agree exactly
+it has no spread, so there Wilson's interval on the number of prompts stands instead. Unlike there a
+win rate is given for any number of clips: how many is for whoever asked for them to say.
 
 Left out on purpose: ties and margins (`data.judged`), agreement between people (`data.consensus`),
 reliability per person (`data.raters`). Pure: no IO.
@@ -28,9 +29,9 @@ from typing import Any
 
 import numpy as np
 
-from data.bootstrap import wilson_bounds
+from data.bootstrap import bounds, generator, per_cluster, wilson_bounds
 from data.records import Pair, Vote
-from data.votes import live_votes
+from data.votes import first_answers, live_votes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,14 +103,13 @@ def exposures(votes: Iterable[Vote]) -> Exposures:
     """Sort the votes by exposure; undone ones leave, revised ones stay where they say something."""
     cast = list(votes)
     standing = live_votes(cast)
-    chains = list(zip(*_blind_answers(cast), strict=True))
-    reveals = [(first, last) for first, last in chains if last.exposure == "shown"]
-    after = {last.id for _, last in reveals}
+    chains = list(zip(first_answers(cast), standing, strict=True))
+    blind = [(first, last) for first, last in chains if first.exposure == "blind"]
     return Exposures(
         overall=standing,
-        blind=[first for first, _ in chains],
-        shown=[v for v in standing if v.exposure == "shown" and v.id not in after],
-        reveals=reveals,
+        blind=[first for first, _ in blind],
+        shown=[last for first, last in chains if first.exposure == "shown"],
+        reveals=[(first, last) for first, last in blind if last.exposure == "shown"],
     )
 
 
@@ -133,31 +133,6 @@ def _answer(vote: Vote) -> tuple[str, str | None]:
     return (vote.outcome, vote.preferred)
 
 
-def _blind_answers(votes: Sequence[Vote]) -> tuple[list[Vote], list[Vote]]:
-    """The last blind answer of each chain of revisions, and what that chain ends in.
-
-    Chains that end in an undo leave. A chain starts at a vote that revises nothing (in view).
-    """
-    newer = {
-        vote.revises: vote
-        for vote in sorted(votes, key=lambda vote: vote.time_order)
-        if vote.revises is not None
-    }
-    ids = {vote.id for vote in votes}
-    first, last = [], []
-    for vote in votes:
-        if vote.revises in ids:
-            continue
-        chain = [vote]
-        while chain[-1].id in newer:
-            chain.append(newer[chain[-1].id])
-        blind = [link for link in chain if link.exposure == "blind"]
-        if blind and chain[-1].outcome != "undo":
-            first.append(blind[-1])
-            last.append(chain[-1])
-    return first, last
-
-
 def _tally(votes: Iterable[Vote], pairs: Mapping[str, Pair]) -> Tally:
     counts = dict.fromkeys(Tally.__dataclass_fields__, 0)
     for vote in votes:
@@ -177,51 +152,38 @@ def _verdict(vote: Vote, pair: Pair) -> str:
     return "confirmations" if vote.preferred == pair.best else "overrides"
 
 
-def wilson(successes: float, n: int, *, level: float = 0.95) -> Share:
-    """A share with Wilson's score interval (ties may come in as half a success).
+def wilson(successes: float, n: int) -> Share:
+    """A share with Wilson's 95 % score interval (ties may come in as half a success).
 
     Raises:
-        ValueError: unless 0 <= successes <= n and 0 < level < 1.
+        ValueError: unless 0 <= successes <= n.
     """
-    if not (0 <= successes <= n and 0 < level < 1):
-        raise ValueError(f"wilson({successes}, {n}, level={level}): successes must lie in [0, n]")
+    if not 0 <= successes <= n:
+        raise ValueError(f"wilson({successes}, {n}): successes must lie in [0, n]")
     if n == 0:
         return Share(share=None, low=0.0, high=1.0, n=0)
-    low, high = wilson_bounds(successes, n, level=level)
+    low, high = wilson_bounds(successes, n)
     return Share(share=successes / n, low=low, high=high, n=n)
 
 
-def win_rate(
-    outcomes: Sequence[tuple[str, float]],
-    *,
-    seed: int = 0,
-    draws: int = 4000,
-    level: float = 0.95,
-) -> Share:
-    """Mean of `outcomes` (1 win, 0.5 tie, 0 loss) with an interval clustered by prompt.
+def win_rate(outcomes: Sequence[tuple[str, float]], *, seed: int = 0) -> Share:
+    """Mean of `outcomes` (1 win, 0.5 tie, 0 loss) with a 95 % interval clustered by prompt.
 
     Args:
         outcomes: (prompt, outcome) per compared clip.
         seed: of the bootstrap's generator.
-        draws: bootstrap samples of whole prompts; the interval is their percentile interval.
-        level: of the interval, in (0, 1).
     """
     if not outcomes:
-        return wilson(0, 0, level=level)
-    prompts = sorted({prompt for prompt, _ in outcomes})
-    index = {prompt: i for i, prompt in enumerate(prompts)}
-    total, count = np.zeros(len(prompts)), np.zeros(len(prompts))
-    for prompt, outcome in outcomes:
-        total[index[prompt]] += outcome
-        count[index[prompt]] += 1
-    rate = float(total.sum() / count.sum())
-    if np.ptp(total / count) == 0:
-        spread = wilson(rate * len(prompts), len(prompts), level=level)
-        return Share(share=rate, low=spread.low, high=spread.high, n=len(outcomes))
-    drawn = np.random.default_rng(seed).integers(0, len(prompts), (draws, len(prompts)))
-    rates = total[drawn].sum(1) / count[drawn].sum(1)
-    low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
-    return Share(share=rate, low=float(low), high=float(high), n=len(outcomes))
+        return wilson(0, 0)
+    prompts, won = zip(*outcomes, strict=True)
+    sums = per_cluster(prompts, np.stack([won, np.ones(len(won))], 1))
+    rate, count = float(sum(won)) / len(won), len(sums)
+    low = high = rate
+    if count > 1:
+        low, high = bounds(sums, generator(seed, "win rate"))
+    if low == high:
+        low, high = wilson_bounds(rate * count, count)
+    return Share(share=rate, low=low, high=high, n=len(won))
 
 
 def duel(scores: Iterable[tuple[float, float]], *, tie: float = 0.0) -> list[float]:

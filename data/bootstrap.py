@@ -104,28 +104,29 @@ def resampled(
     return weights @ sums
 
 
-def interval(
-    values: Float[np.ndarray, " draws"], clusters: int, *, level: float = LEVEL
-) -> tuple[float, float]:
+def interval(values: Float[np.ndarray, " draws"], clusters: int) -> tuple[float, float]:
     """Expanded percentile interval of bootstrap values; NaN among them is left out."""
     from scipy.special import stdtrit
 
-    tail = (1 - level) / 2
+    tail = (1 - LEVEL) / 2
     wider = math.sqrt(clusters / (clusters - 1)) * stdtrit(clusters - 1, tail)
     low = NormalDist().cdf(wider)
     found = np.nanquantile(values, [low, 1 - low])
     return float(found[0]), float(found[1])
 
 
-def ratio(
-    sums: Float[np.ndarray, "g 2"], rng: np.random.Generator, *, draws: int = DRAWS, n: int
-) -> Estimate:
+def bounds(sums: Float[np.ndarray, "g 2"], rng: np.random.Generator) -> tuple[float, float]:
+    """Interval of the first column's sum over the second's (> 0 in every cluster); g > 1."""
+    top, bottom = resampled(sums, rng).T
+    return interval(top / bottom, len(sums))
+
+
+def ratio(sums: Float[np.ndarray, "g 2"], rng: np.random.Generator, *, n: int) -> Estimate:
     """Sum of the first column over sum of the second (> 0 in every cluster), with its interval."""
     clusters = len(sums)
     if not enough(n, clusters):
         return too_few(n, clusters)
-    top, bottom = resampled(sums, rng, draws=draws).T
-    low, high = interval(top / bottom, clusters)
+    low, high = bounds(sums, rng)
     value = float(sums[:, 0].sum() / sums[:, 1].sum())
     return Estimate(value=value, low=low, high=high, n=n, clusters=clusters)
 
@@ -161,9 +162,9 @@ def share(
     return replace(found, low=low, high=high)
 
 
-def wilson_bounds(successes: float, n: int, *, level: float = LEVEL) -> tuple[float, float]:
-    """Wilson's score interval of a share of `n` independent trials, n > 0."""
-    z = NormalDist().inv_cdf((1 + level) / 2)
+def wilson_bounds(successes: float, n: int) -> tuple[float, float]:
+    """Wilson's 95 % score interval of a share of `n` independent trials, n > 0."""
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
     rate = successes / n
     centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))

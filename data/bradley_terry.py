@@ -26,48 +26,19 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from data import davidson
+from data.davidson import Slopes
+
 Model = Literal["davidson", "rao-kupper", "half-wins"]
 PRIOR_SD = 2.0
 """Of a strength, natural log. Wide: a priori two items may well win 50 to 1 against each other."""
 _STEPS, _HALVINGS, _PRECISION = 100, 40, 1e-11
 
 
-@dataclass(frozen=True, slots=True)
-class Slopes:
-    """Log-likelihood of every edge, and its derivatives by d and by the tie parameter."""
-
-    value: Float[ndarray, "draws e"]
-    by_d: Float[ndarray, "draws e"]
-    by_tie: Float[ndarray, "draws e"]
-    by_d_d: Float[ndarray, "draws e"]
-    by_tie_tie: Float[ndarray, "draws e"]
-    by_d_tie: Float[ndarray, "draws e"]
-
-
 Law = Callable[
     [Float[ndarray, "draws e 3"], Float[ndarray, "draws e"], Float[ndarray, "draws 1"]], Slopes
 ]
-
-
-def _davidson(
-    counts: Float[ndarray, "draws e 3"],
-    d: Float[ndarray, "draws e"],
-    tie: Float[ndarray, "draws 1"],
-) -> Slopes:
-    """`tie` is log v."""
-    won, tied, lost = np.moveaxis(counts, -1, 0)
-    n = won + tied + lost
-    log_total = np.logaddexp(np.logaddexp(d / 2, -d / 2), tie)
-    p_won, p_tied, p_lost = (np.exp(x - log_total) for x in (d / 2, tie + 0 * d, -d / 2))
-    edge = p_won - p_lost
-    return Slopes(
-        value=(won - lost) * d / 2 + tied * tie - n * log_total,
-        by_d=(won - lost - n * edge) / 2,
-        by_tie=tied - n * p_tied,
-        by_d_d=-n * (p_won + p_lost - edge**2) / 4,
-        by_tie_tie=-n * p_tied * (1 - p_tied),
-        by_d_tie=n * p_tied * edge / 2,
-    )
+"""Counts, difference of the strengths, and tie parameter (log v or log t) of every edge."""
 
 
 def _rao_kupper(
@@ -117,7 +88,7 @@ def _sigmoid(x: Float[ndarray, "draws e"]) -> Float[ndarray, "draws e"]:
 
 
 _LAWS: dict[Model, tuple[Law, float]] = {
-    "davidson": (_davidson, 0.0),
+    "davidson": (davidson.slopes, 0.0),
     "rao-kupper": (_rao_kupper, float(np.log(2))),
     "half-wins": (_half_wins, 0.0),
 }
@@ -143,86 +114,85 @@ def fit(
         prior_sd: Of a strength.
     """
     law, start = _LAWS[model]
-    strengths = np.zeros((len(counts), items))
-    tie = np.full((len(counts), 1), start)
-    best = _objective(law, edges, counts, strengths, tie, prior_sd)
+    tables = _Tables(law, edges, counts, items, prior_sd)
+    here = _Point(np.zeros((len(counts), items)), np.full((len(counts), 1), start))
+    best = tables.objective(here)
     slack = 1e-12 * np.abs(best)
     for _ in range(_STEPS):
-        step = _newton(law, edges, counts, strengths, tie, prior_sd)
+        step = tables.newton(here)
         size = np.ones((len(counts), 1))
         for _ in range(_HALVINGS):
-            there = (strengths + size * step[:, :-1], tie + size * step[:, -1:])
-            worse = ~(_objective(law, edges, counts, *there, prior_sd) >= best - slack)
+            worse = ~(tables.objective(here.moved(size * step)) >= best - slack)
             if not worse.any():
                 break
             size[worse] /= 2
-        strengths, tie = strengths + size * step[:, :-1], tie + size * step[:, -1:]
-        best = _objective(law, edges, counts, strengths, tie, prior_sd)
+        here = here.moved(size * step)
+        best = tables.objective(here)
         if np.abs(step).max(initial=0.0) < _PRECISION:
             break
-    return strengths - strengths.mean(1, keepdims=True), tie[:, 0]
+    return here.strengths - here.strengths.mean(1, keepdims=True), here.tie[:, 0]
 
 
 def tie_between_equals(tie: float, model: Model) -> float:
     """P(tie) of two items of equal strength."""
     if model == "davidson":
-        return float(np.exp(tie) / (2 + np.exp(tie)))
+        return float(np.exp(davidson.log_shares(np.zeros(1), tie))[0, 1])
     return float(np.tanh(tie / 2))
 
 
-def _slopes(
-    law: Law,
-    edges: Int[ndarray, "e 2"],
-    counts: Float[ndarray, "draws e 3"],
-    strengths: Float[ndarray, "draws k"],
-    tie: Float[ndarray, "draws 1"],
-) -> tuple[Slopes, Slopes]:
-    """Of the votes, and of the made-up vote between equals."""
-    d = strengths[:, edges[:, 0]] - strengths[:, edges[:, 1]]
-    made_up = np.full((len(counts), 1, 3), 1 / 3)
-    return law(counts, d, tie), law(made_up, np.zeros_like(tie), tie)
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """Where a fit of many tables stands."""
+
+    strengths: Float[ndarray, "draws k"]
+    tie: Float[ndarray, "draws 1"]
+
+    def moved(self, step: Float[ndarray, "draws q"]) -> _Point:
+        return _Point(self.strengths + step[:, :-1], self.tie + step[:, -1:])
 
 
-def _objective(
-    law: Law,
-    edges: Int[ndarray, "e 2"],
-    counts: Float[ndarray, "draws e 3"],
-    strengths: Float[ndarray, "draws k"],
-    tie: Float[ndarray, "draws 1"],
-    prior_sd: float,
-) -> Float[ndarray, " draws"]:
-    """Penalised log-likelihood; NaN or -inf where the tie parameter has no meaning."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        votes, made_up = _slopes(law, edges, counts, strengths, tie)
-    return votes.value.sum(1) + made_up.value.sum(1) - (strengths**2).sum(1) / (2 * prior_sd**2)
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """What is fitted: the penalised log-likelihood of every table, and its Newton steps."""
 
+    law: Law
+    edges: Int[ndarray, "e 2"]
+    counts: Float[ndarray, "draws e 3"]
+    items: int
+    prior_sd: float
 
-def _newton(
-    law: Law,
-    edges: Int[ndarray, "e 2"],
-    counts: Float[ndarray, "draws e 3"],
-    strengths: Float[ndarray, "draws k"],
-    tie: Float[ndarray, "draws 1"],
-    prior_sd: float,
-) -> Float[ndarray, "draws k+1"]:
-    """The Newton step of strengths and tie parameter."""
-    draws, items = strengths.shape
-    votes, made_up = _slopes(law, edges, counts, strengths, tie)
-    one, other = edges.T
+    def _slopes(self, at: _Point) -> tuple[Slopes, Slopes]:
+        """Of the votes, and of the made-up vote between equals."""
+        d = at.strengths[:, self.edges[:, 0]] - at.strengths[:, self.edges[:, 1]]
+        made_up = np.full((len(self.counts), 1, 3), 1 / 3)
+        return self.law(self.counts, d, at.tie), self.law(made_up, np.zeros_like(at.tie), at.tie)
 
-    def spread(values: Float[ndarray, "draws e"]) -> Float[ndarray, "draws k"]:
+    def objective(self, at: _Point) -> Float[ndarray, " draws"]:
+        """NaN or -inf where the tie parameter has no meaning."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            votes, made_up = self._slopes(at)
+        prior = (at.strengths**2).sum(1) / (2 * self.prior_sd**2)
+        return votes.value.sum(1) + made_up.value.sum(1) - prior
+
+    def newton(self, at: _Point) -> Float[ndarray, "draws q"]:
+        """The step of strengths and tie parameter."""
+        draws, items = at.strengths.shape
+        votes, made_up = self._slopes(at)
+        one, other = self.edges.T
+        gradient = np.zeros((draws, items + 1))
+        gradient[:, :-1] = self._spread(votes.by_d) - at.strengths / self.prior_sd**2
+        gradient[:, -1] = votes.by_tie.sum(1) + made_up.by_tie.sum(1)
+        hessian = np.zeros((draws, items + 1, items + 1))
+        hessian[:, one, other] = hessian[:, other, one] = -votes.by_d_d
+        diagonal = np.arange(items)
+        hessian[:, diagonal, diagonal] = -hessian[:, :-1, :-1].sum(2) - 1 / self.prior_sd**2
+        hessian[:, :-1, -1] = hessian[:, -1, :-1] = self._spread(votes.by_d_tie)
+        hessian[:, -1, -1] = votes.by_tie_tie.sum(1) + made_up.by_tie_tie.sum(1)
+        return -np.linalg.solve(hessian, gradient[..., None])[..., 0]
+
+    def _spread(self, values: Float[ndarray, "draws e"]) -> Float[ndarray, "draws k"]:
         """Derivatives by d as derivatives by the strengths: plus for one, minus for the other."""
-        square = np.zeros((draws, items, items))
+        one, other = self.edges.T
+        square = np.zeros((len(values), self.items, self.items))
         square[:, one, other] = values
         return square.sum(2) - square.sum(1)
-
-    gradient = np.zeros((draws, items + 1))
-    gradient[:, :-1] = spread(votes.by_d) - strengths / prior_sd**2
-    gradient[:, -1] = votes.by_tie.sum(1) + made_up.by_tie.sum(1)
-    hessian = np.zeros((draws, items + 1, items + 1))
-    hessian[:, one, other] = hessian[:, other, one] = -votes.by_d_d
-    diagonal = np.arange(items)
-    hessian[:, diagonal, diagonal] = -hessian[:, :-1, :-1].sum(2) - 1 / prior_sd**2
-    hessian[:, :-1, -1] = hessian[:, -1, :-1] = spread(votes.by_d_tie)
-    hessian[:, -1, -1] = votes.by_tie_tie.sum(1) + made_up.by_tie_tie.sum(1)
-    return -np.linalg.solve(hessian, gradient[..., None])[..., 0]

@@ -28,13 +28,13 @@ from pathlib import Path
 from typing import cast, get_args
 
 from data import provenance
-from data.calibration import PREFIX, Calibration, every, in_use
+from data.calibration import PREFIX, Calibration, every, in_use, usual
 from data.calibration_report import Report, report, told
 from data.console import say
 from data.decisions import counted
 from data.errors import UserError, user_errors
-from data.fitting import Exposures
-from data.omniscore import PROFILES, usual
+from data.fitting import Exposures, base
+from data.omniscore import PROFILES
 from data.profile import Profile
 from data.records import Decision, Pair, Score, Vote
 from data.store import Store
@@ -75,7 +75,7 @@ def run(config: Config) -> Report:
             mine,
             votes,
             cast("list[Score]", store.all("scores")),
-            _profile(config, mine),
+            _profile(config, mine, decisions),
             exposures=cast("Exposures", config.votes),
             draws=config.draws,
             seed=config.seed,
@@ -104,14 +104,14 @@ def use(config: Config, wanted: str) -> Calibration | None:
     return chosen
 
 
-def _profile(config: Config, pairs: Sequence[Pair]) -> Profile:
-    found = PROFILES[config.profile] if config.profile else usual(pairs)
+def _profile(config: Config, pairs: Sequence[Pair], decisions: Sequence[Decision]) -> Profile:
+    found = PROFILES[config.profile] if config.profile else usual(pairs, decisions)
     if found is None:
         raise UserError(
             f"No pair says which profile it was made with; name one with --profile: "
             f"{', '.join(PROFILES)}"
         )
-    return found
+    return base(found)
 
 
 def _used(decisions: Sequence[Decision]) -> list[str]:
@@ -230,7 +230,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         found = run(config)
         say(told(found, config.db))
         if config.json:
-            Path(config.json).write_text(json.dumps(asdict(found), indent=1) + "\n")
+            _write(config.json, json.dumps(asdict(found), indent=1) + "\n")
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"--json {path} cannot be written ({error.strerror}); what was fitted is stored and "
+            "stays: give another file"
+        ) from error
 
 
 if __name__ == "__main__":

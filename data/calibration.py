@@ -17,12 +17,13 @@ Left out on purpose: fitting (`data/fitting.py`), the command (`data/calibrate.p
 from __future__ import annotations
 
 import json
-import math
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+import numpy as np
+
+from data import davidson, omniscore
 from data.decisions import newest
 from data.errors import UserError
 from data.omniscore import PROFILES, aggregate
@@ -125,10 +126,8 @@ class Calibration:
 
     def shares(self, margin: float) -> Shares:
         """The shares of answers at a difference of calibrated totals, `a` minus `b`."""
-        half = self.scale * margin / 2
-        top = max(abs(half), self.tie)
-        a, tie, b = (math.exp(each - top) for each in (half, self.tie, -half))
-        return Shares(a / (a + tie + b), tie / (a + tie + b), b / (a + tie + b))
+        found = np.exp(davidson.log_shares(np.array([self.scale * margin]), self.tie))
+        return Shares(*found[0].tolist())
 
     def values(self) -> dict[str, Any]:
         """JSON values that `of` reads back, with `id`."""
@@ -192,11 +191,5 @@ def usual(pairs: Iterable[Pair], decisions: Iterable[Decision]) -> Profile | Non
 
     Of several the first by name; None where no pair names one that is known.
     """
-    known = {one.name: one for one in every(decisions).values()}
-    count = Counter(
-        pair.profile for pair in pairs if pair.profile in PROFILES or pair.profile in known
-    )
-    if not count:
-        return None
-    name = min(count, key=lambda name: (-count[name], name))
-    return PROFILES[name] if name in PROFILES else known[name].table
+    calibrated = {one.name: one.table for one in every(decisions).values()}
+    return omniscore.usual(pairs, PROFILES | calibrated)

@@ -216,6 +216,8 @@ def told(found: Report, db: str) -> str:
         "",
         table(_LABELS, _labels(found.labels)),
         "",
+        table(_CURVE, _curve(found.labels["posterior"])),
+        "",
         _advice(found, found.fitted, db),
     ]
     return "\n".join(lines)
@@ -223,6 +225,7 @@ def told(found: Report, db: str) -> str:
 
 _HEADER = ("held-out prompts", "answers", "log-loss, nats", "accuracy", "Brier")
 _LABELS = ("labels on held-out votes", "log-loss, nats", "Brier")
+_CURVE = ("posterior said", "answers", "on average", "people answered")
 _WEIGHTS = ("dimension", "default", "fitted", "95 % interval", "above 0")
 
 
@@ -232,6 +235,15 @@ def _row(name: str, each: Worth) -> tuple[str, ...]:
 
 def _labels(found: Mapping[str, Foresight]) -> list[tuple[str, ...]]:
     return [(name, *map(_spoken, (each.log_loss, each.brier))) for name, each in found.items()]
+
+
+def _curve(found: Foresight) -> list[tuple[str, ...]]:
+    """The reliability plot as rows: where labels can be trusted, both last columns agree."""
+    return [
+        (f"{each.low:.1f} to {each.high:.1f}", str(each.answered.n), f"{each.predicted:.2f}",
+         each.answered.told(percent=False))
+        for each in found.curve
+    ]  # fmt: skip
 
 
 def _spoken(each: Estimate) -> str:
@@ -249,12 +261,11 @@ def _nuisances(fitted: Calibration) -> str:
     ridge = (
         "infinite (the default weights, scaled)" if fitted.ridge is None else f"{fitted.ridge:g}"
     )
-    tie = math.exp(fitted.tie)
     return (
         f"scale {fitted.scale:.2f} logits per unit of the total; ridge {ridge}; ties "
-        f"{tie / (2 + tie):.0%} between equal clips; left place {fitted.side:+.2f} logits; score "
-        f"in view {fitted.pull:+.2f} logits. Weights of dimensions that go together are not told "
-        "apart by votes; their sum is."
+        f"{fitted.shares(0.0).tie:.0%} between equal clips; left place {fitted.side:+.2f} logits; "
+        f"score in view {fitted.pull:+.2f} logits. Weights of dimensions that go together are not "
+        "told apart by votes; their sum is."
     )
 
 

@@ -28,7 +28,7 @@ from data.records import Pair, Vote
 from data.votes import live_votes
 
 _Row = tuple[str, str, bool]
-"""Annotator, prompt (or kind), and whether it was so."""
+"""Annotator, what the interval draws (prompt, or gold pair), and whether it was so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

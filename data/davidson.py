@@ -1,12 +1,13 @@
-"""Bradley–Terry with ties (Davidson 1970) as a regression with a Gaussian prior. Pure.
+"""Davidson's law of ties (1970), and Bradley–Terry with it as a regression with a Gaussian prior.
 
-Each answer has a row of the design matrix z and one of three outcomes. With η = z·θ the outcomes
-weigh exp(η/2) (first), exp(τ) (tie) and exp(-η/2) (second): among answers that take a side this is
-logistic regression, and P(tie) / sqrt(P(first) P(second)) = exp(τ) whatever η is. The negative
+With η how much the first is ahead, in logits, the three outcomes weigh exp(η/2) (first), exp(τ)
+(tie) and exp(-η/2) (second): among answers that take a side this is logistic, and P(tie) /
+sqrt(P(first) P(second)) = exp(τ) whatever η is. Calibrations, ratings and this fit take the law
+from here. In the regression each answer has a row z of the design matrix, and η = z·θ. The negative
 log-likelihood is convex in (θ, τ) and the prior makes it strictly so, hence one minimum.
 
-Left out on purpose: designs (`data/fitting.py`), Rao and Kupper's threshold for ties, which is not
-log-linear.
+Left out on purpose: designs (`data/fitting.py`), strengths of many resampled tables at once and
+Rao and Kupper's threshold for ties (`data/bradley_terry.py`). Pure: no IO.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
-from scipy.optimize import minimize
 
 _GRADIENT = 1e-6
 _POLISH = 2
@@ -31,13 +31,46 @@ class Prior:
     precision: Float[ndarray, " q"]
 
 
+@dataclass(frozen=True, slots=True)
+class Slopes:
+    """Log-likelihood of counted answers, and its derivatives by d (that is η) and the tie's τ."""
+
+    value: Float[ndarray, "*s"]
+    by_d: Float[ndarray, "*s"]
+    by_tie: Float[ndarray, "*s"]
+    by_d_d: Float[ndarray, "*s"]
+    by_tie_tie: Float[ndarray, "*s"]
+    by_d_tie: Float[ndarray, "*s"]
+
+
 def log_shares(
-    eta: Float[ndarray, " n"], tie: float | Float[ndarray, " n"]
-) -> Float[ndarray, "n 3"]:
-    """Log probabilities of first, tie, second; `tie` is one for all or one per answer."""
-    logits = np.stack([eta / 2, np.broadcast_to(tie, eta.shape), -eta / 2], axis=1)
-    top = logits.max(axis=1, keepdims=True)
-    return logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
+    eta: Float[ndarray, "*s"], tie: float | Float[ndarray, "*#s"]
+) -> Float[ndarray, "*s 3"]:
+    """Log probabilities of first, tie, second; `tie` (τ) as it broadcasts."""
+    logits = np.stack([eta / 2, np.broadcast_to(tie, eta.shape), -eta / 2], axis=-1)
+    top = logits.max(axis=-1, keepdims=True)
+    return logits - top - np.log(np.exp(logits - top).sum(axis=-1, keepdims=True))
+
+
+def slopes(
+    counts: Float[ndarray, "*s 3"],
+    d: Float[ndarray, "*s"],
+    tie: float | Float[ndarray, "*#s"],
+) -> Slopes:
+    """Of as many answers (first, tie, second) as `counts` says, where the first is ahead by `d`."""
+    logs = log_shares(d, tie)
+    won, tied, lost = np.moveaxis(counts, -1, 0)
+    n = won + tied + lost
+    p_won, p_tied, p_lost = np.moveaxis(np.exp(logs), -1, 0)
+    edge = p_won - p_lost
+    return Slopes(
+        value=(counts * logs).sum(-1),
+        by_d=(won - lost - n * edge) / 2,
+        by_tie=tied - n * p_tied,
+        by_d_d=-n * (p_won + p_lost - edge**2) / 4,
+        by_tie_tie=-n * p_tied * (1 - p_tied),
+        by_d_tie=n * p_tied * edge / 2,
+    )
 
 
 def losses(
@@ -64,8 +97,10 @@ def fit(
         weights: how often each answer counts; None: once.
         start: where to begin; None: the prior's centre. Only speed depends on it.
     """
-    counts = np.ones(len(answers)) if weights is None else weights
-    objective = _Objective(design, answers, counts, prior)
+    from scipy.optimize import minimize  # here: the law alone does not wait for it
+
+    counts = np.eye(3)[1 - answers] * (1.0 if weights is None else weights[:, None])
+    objective = _Objective(design, counts, prior)
     begin = prior.centre if start is None else start
     found = minimize(
         objective.value,
@@ -85,31 +120,26 @@ class _Objective:
     """Negative log posterior of (θ, τ), its gradient and its Hessian."""
 
     design: ndarray
-    answers: ndarray
     counts: ndarray
+    """Per row: first, tie, second."""
     prior: Prior
 
-    def _eta(self, at: ndarray) -> ndarray:
-        return self.design @ at[:-1]
+    def _slopes(self, at: ndarray) -> Slopes:
+        return slopes(self.counts, self.design @ at[:-1], at[-1])
 
     def value(self, at: ndarray) -> float:
         off = at - self.prior.centre
-        data = self.counts @ losses(self._eta(at), at[-1], self.answers)
-        return float(data + off @ (self.prior.precision * off) / 2)
+        return float(off @ (self.prior.precision * off) / 2 - self._slopes(at).value.sum())
 
     def gradient(self, at: ndarray) -> ndarray:
-        first, tie, second = np.exp(log_shares(self._eta(at), at[-1])).T
-        by_eta = self.counts * (first - second - self.answers) / 2
-        by_tie = self.counts @ (tie - (self.answers == 0))
-        data = np.append(self.design.T @ by_eta, by_tie)
-        return data + self.prior.precision * (at - self.prior.centre)
+        found = self._slopes(at)
+        data = np.append(self.design.T @ found.by_d, found.by_tie.sum())
+        return self.prior.precision * (at - self.prior.centre) - data
 
     def hessian(self, at: ndarray) -> ndarray:
-        first, tie, second = np.exp(log_shares(self._eta(at), at[-1])).T
-        spread = self.counts * (first + second - (first - second) ** 2) / 4
-        mixed = -self.design.T @ (self.counts * (first - second) * tie) / 2
-        whole = np.zeros((len(at), len(at)))
-        whole[:-1, :-1] = self.design.T @ (self.design * spread[:, None])
-        whole[:-1, -1] = whole[-1, :-1] = mixed
-        whole[-1, -1] = self.counts @ (tie * (1 - tie))
-        return whole + np.diag(self.prior.precision)
+        found = self._slopes(at)
+        data = np.zeros((len(at), len(at)))
+        data[:-1, :-1] = self.design.T @ (self.design * found.by_d_d[:, None])
+        data[:-1, -1] = data[-1, :-1] = self.design.T @ found.by_d_tie
+        data[-1, -1] = found.by_tie_tie.sum()
+        return np.diag(self.prior.precision) - data

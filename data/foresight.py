@@ -1,8 +1,9 @@
 """How well labels foresee votes that they have not seen. Pure.
 
-Answers are dealt to folds by a hash of pair and person. Each fold's answers are predicted from
-labels made of all other votes, the other people's answers to the same pair included: that is what a
-label source knows of a pair. The prediction is a share for clip `a`, ties half:
+Answers, as they were first given, are dealt to folds by a hash of pair and person. Each fold's
+answers are predicted from labels made without any vote of that person about that pair; the other
+people's answers to the same pair stay: that is what a label source knows of a pair. The prediction
+is a share for clip `a`, ties half:
 
 - `auto`: 1, 0, or 1/2 without an opinion, as training takes it;
 - `human`: the people's posterior share, 1/2 where nobody else answered;
@@ -13,7 +14,7 @@ label source knows of a pair. The prediction is a share for clip `a`, ties half:
 and what people answered. Log-loss takes predictions to lie in [0.01, 0.99]: `auto` is certain, and
 would else cost infinity the first time that it is wrong.
 
-Left out on purpose: drawing (`data.agree`).
+Left out on purpose: drawing. `python -m data.calibrate` prints the posterior's bins as a table.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from data.posterior import UNKNOWN, beliefs, table
 from data.profile import Profile
 from data.raters import said
 from data.records import Pair, Preference, Score, Vote
-from data.votes import live_votes
+from data.votes import first_answers
 
 SOURCES = ("auto", "human", "posterior")
 FOLDS = 5
@@ -75,14 +76,14 @@ def foresee(
     """Predict every blind answer (all answers, where fewer than 50 are blind) by every source."""
     known = {pair.id: pair for pair in pairs if pair.trains}
     rows = list(scores)
-    standing = [vote for vote in live_votes(votes) if vote.pair in known]
-    asked = _asked(standing, known)
+    cast = [vote for vote in votes if vote.pair in known]
+    asked = _asked(first_answers(cast), known)
     place = fold_of([_key(vote) for vote in asked], folds=FOLDS, seed=seed)
     predicted = {source: np.full(len(asked), 0.5) for source in SOURCES}
     for fold in range(FOLDS):
         held = [index for index, vote in enumerate(asked) if place[_key(vote)] == fold]
-        gone = {asked[index].id for index in held}
-        seen = [vote for vote in standing if vote.id not in gone]
+        gone = {_key(asked[index]) for index in held}
+        seen = [vote for vote in cast if _key(vote) not in gone]
         if held:
             found = _by_source(list(known.values()), rows, seen, profile, [asked[i] for i in held])
             for source, values in found.items():
@@ -96,8 +97,8 @@ def _key(vote: Vote) -> str:
     return f"{vote.pair} {vote.annotator}"
 
 
-def _asked(standing: Sequence[Vote], known: Mapping[str, Pair]) -> list[Vote]:
-    answered = [vote for vote in standing if said(vote, known[vote.pair]) is not None]
+def _asked(first: Sequence[Vote], known: Mapping[str, Pair]) -> list[Vote]:
+    answered = [vote for vote in first if said(vote, known[vote.pair]) is not None]
     blind = [vote for vote in answered if vote.exposure == "blind"]
     return sorted(blind if len(blind) >= LEAST_VOTES else answered, key=_key)
 

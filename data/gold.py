@@ -24,7 +24,7 @@ import shlex
 import sys
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast, get_args
@@ -144,11 +144,18 @@ def _source(store: Store, config: Config) -> _Source:
     )
 
 
-def _wishes(config: Config, source: _Source) -> Iterator[tuple[str, Candidate]]:
-    """Every kind with every clip once, the kinds in turn."""
-    for turn in range(len(config.kinds)):
-        for number, clip in enumerate(source.clips):
-            yield config.kinds[(number + turn) % len(config.kinds)], clip
+def _wishes(config: Config, source: _Source) -> list[tuple[str, Candidate]]:
+    """Every kind with every clip once, the kinds in turn; for practice from the other end.
+
+    Practice tells its answers, so it has no pair of gold's as long as there are others.
+    """
+    kinds = config.kinds
+    wishes = [
+        (kinds[(number + turn) % len(kinds)], clip)
+        for turn in range(len(kinds))
+        for number, clip in enumerate(source.clips)
+    ]
+    return wishes[::-1] if config.use == "practice" else wishes
 
 
 def _made(config: Config, source: _Source, kind: str, clip: Candidate) -> list[Record] | None:

@@ -121,7 +121,8 @@ def with_ties(given: Verdicts, *, seed: int, what: str) -> WithTies:
         return WithTies(share=too_few(0), threshold=None, fitted=None, never=None, ties=None)
     rng = generator(seed, f"with ties {what}")
     threshold = best_threshold(given)
-    fold = rng.permutation(int(given.prompt.max()) + 1)[given.prompt] % FOLDS
+    prompts, place = np.unique(given.prompt, return_inverse=True)
+    fold = rng.permutation(len(prompts))[place] % FOLDS
     hits = np.zeros(count)
     for part in range(FOLDS):
         inside = fold == part

@@ -8,7 +8,9 @@ dimensions are averaged by weight, and the total is (4 quality + semantic) / 5.
 A profile is a table of dimensions. `vbench` is VBench's own table (`scripts/constant.py`). `lite`
 has classical measures in place of the seven quality dimensions and none for alignment; it is a
 heuristic and says so. `shapes` is `lite` plus the built-in model's text-video encoder. Ranges of
-`lite` come from the definitions of the measures, not from fitting to any clips or votes.
+`lite` come from the definitions of the measures, not from fitting to any clips or votes. `judge` is
+what a learned reward model says, and no OmniScore: its total is the mean of its three dimensions,
+as VideoAlign sums them. `versus` is what a judge of two clips says.
 
 Left out on purpose: scores themselves (`scorers/`), weights fitted to votes (`data/calibration.py`
 makes profiles of them), and VBench's eight semantic dimensions that need annotated prompts.
@@ -21,11 +23,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from data.profile import Dimension, Group, Profile
+from data.profile import SHARES, Dimension, Group, Profile
 from data.records import Pair, Score
-
-# VBench, scripts/constant.py: QUALITY_WEIGHT and SEMANTIC_WEIGHT.
-SHARES = (4.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +218,35 @@ _SHAPES_ALIGNMENT = Dimension(
     "world of `shapes`.",
 )
 
+# KlingTeam/VideoReward, model_config.json, inference_config: key, label, group, mean, deviation.
+_JUDGE_ROWS = (
+    ("visual_quality", "Visual quality", "quality", 3.6757, 2.2476),
+    ("motion_quality", "Motion quality", "quality", 1.1646, 1.3811),
+    ("text_alignment", "Text alignment", "semantic", 2.8105, 2.5121),
+)
+_JUDGE = tuple(
+    Dimension(
+        key=key,
+        label=label,
+        group=group,
+        scorer="videoreward",
+        low=mean - 3 * deviation,
+        high=mean + 3 * deviation,
+        source="Value of the reward head. The mean and deviation by which VideoAlign standardises "
+        "it: the mean counts half, three deviations below it 0, three above it full.",
+    )
+    for key, label, group, mean, deviation in _JUDGE_ROWS
+)
+_VERSUS = Dimension(
+    key="preference",
+    label="Preferred in pairs",
+    scorer="versus",
+    low=-3.0,
+    high=3.0,
+    source="Log-odds against the mean of the prompt's clips, both orders asked; 3 is a chance of "
+    "95 %. Compares clips of one prompt only.",
+)
+
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
@@ -247,6 +275,22 @@ PROFILES: dict[str, Profile] = {
                 for row in _VBENCH
             ),
         ),
+        Profile(
+            name="judge",
+            title="VideoReward, a learned judge; the total is the mean of what it says, as its own",
+            dimensions=_JUDGE,
+            shares=(2.0, 1.0),
+        ),
+        Profile(
+            name="vbench-judge",
+            title="vbench with VideoReward's dimensions beside it; weights to be calibrated",
+            dimensions=(*_VBENCH, *_JUDGE),
+        ),
+        Profile(
+            name="versus",
+            title="a judge that compared the clips of each prompt two by two (--judge versus)",
+            dimensions=(_VERSUS,),
+        ),
     )
 }
 """Every profile by name. A new one is a row here."""
@@ -254,7 +298,10 @@ NO_PROFILE = Profile(name="", title="nothing is measured", dimensions=())
 """For pairs without scores."""
 
 
-def usual(pairs: Iterable[Pair]) -> Profile | None:
-    """The profile that most pairs were made with, the first by name of several; None: no pair."""
-    count = Counter(pair.profile for pair in pairs if pair.profile in PROFILES)
-    return PROFILES[min(count, key=lambda name: (-count[name], name))] if count else None
+def usual(pairs: Iterable[Pair], known: Mapping[str, Profile] = PROFILES) -> Profile | None:
+    """The profile that most pairs were made with, the first by name of several.
+
+    None where no pair names one that is `known` (`data.calibration.usual` knows calibrated ones).
+    """
+    count = Counter(pair.profile for pair in pairs if pair.profile in known)
+    return known[min(count, key=lambda name: (-count[name], name))] if count else None

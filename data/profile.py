@@ -21,6 +21,9 @@ OMNISCORE = (
     "alignment",
 )
 """Keys of the eight dimensions of OmniScore, in the order in which they are shown."""
+SHARES = (4.0, 1.0)
+"""Of quality and semantic in the total. VBench, `scripts/constant.py`: QUALITY_WEIGHT and
+SEMANTIC_WEIGHT."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +71,8 @@ class Profile:
     title: str
     """One line for people."""
     dimensions: tuple[Dimension, ...]
-    shares: tuple[float, float] = (4.0, 1.0)
-    """Of quality and semantic in the total; VBench, `scripts/constant.py`: 4 and 1."""
+    shares: tuple[float, float] = SHARES
+    """Of quality and semantic in the total."""
     base: str = ""
     """Name of the profile whose weights were replaced by fitted ones; empty: none were."""
 
@@ -81,9 +84,13 @@ class Profile:
 
     @property
     def lacks(self) -> tuple[str, ...]:
-        """OmniScore dimensions that this profile has no measure for; to be shown as missing."""
+        """OmniScore dimensions that this profile has no measure for; to be shown as missing.
+
+        Of a learned judge, which measures none of them and is whole by itself, nothing is missing.
+        """
         own = {dimension.key for dimension in self.dimensions}
-        return tuple(key for key in OMNISCORE if key not in own)
+        missing = tuple(key for key in OMNISCORE if key not in own)
+        return () if len(missing) == len(OMNISCORE) else missing
 
     @property
     def heuristic(self) -> bool:

@@ -18,7 +18,6 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from data.console import say
 from data.errors import UserError, user_errors
@@ -90,7 +89,7 @@ def _marks(places: Places, source: PostgresStore, held: Marks) -> Marks:
     """How far the last pull from this source into this file came; 0 for what does not fit."""
     there, nothing = source.heads(), dict.fromkeys(KINDS, 0)
     try:
-        known = json.loads(_file(places).read_text())
+        known = json.loads(places.pulled.read_text())
     except (FileNotFoundError, ValueError):
         return nothing
     if known.get("source") != source.identity():
@@ -101,13 +100,9 @@ def _marks(places: Places, source: PostgresStore, held: Marks) -> Marks:
 
 
 def _remember(places: Places, facts: dict[str, object]) -> None:
-    draft = _file(places).with_suffix(".draft")
+    draft = places.pulled.with_suffix(".draft")
     draft.write_text(json.dumps(facts))
-    draft.replace(_file(places))
-
-
-def _file(places: Places) -> Path:
-    return places.beside(".pulled")
+    draft.replace(places.pulled)
 
 
 @user_errors

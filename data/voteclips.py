@@ -53,7 +53,7 @@ class Shelf:
 
     def _admitted(self, prompt: Prompt, word: str, model: str) -> Candidate:
         path = self._folder / word
-        if word and len(word) < 1000 and path.suffix and path.is_file():
+        if word and path.suffix and _is_file(path):
             try:
                 return clips.admit(self._db, path, prompt=prompt, model=model)
             except video.ClipError as error:
@@ -77,3 +77,11 @@ class Shelf:
             self._pairs.add(pair.id)
             self.records.append(pair)
         return pair.id
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is a file here; a word that is no possible path (too long a name) is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

@@ -31,7 +31,8 @@ def live_votes(votes: Iterable[Vote]) -> list[Vote]:
 def first_answers(votes: Iterable[Vote]) -> list[Vote]:
     """For each vote that stands, what was answered before any score was shown.
 
-    That is the last blind vote of its chain of revisions; where there is none, the vote itself.
+    That is the last blind vote of its chain of revisions; where there is none, the vote itself. In
+    the order of `live_votes`.
     """
     every = list(votes)
     known = {vote.id: vote for vote in every}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ import pytest
 
 from data.records import Vote
 from data.store import Store
+from data.votes import live_votes
+from tests.annotate.browsing import served
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.skipif(
@@ -49,7 +52,7 @@ def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                 vote = Vote(
                     id=str(uuid.uuid4()),
                     pair=pair_.id,
-                    annotator="ada",
+                    annotator="bo",
                     left=pair_.b,
                     right=pair_.a,
                     outcome="preference",
@@ -119,10 +122,21 @@ def test_rewards_become_an_adapter(relay: Path, monkeypatch: pytest.MonkeyPatch)
     assert any((folder / "adapter").glob("*.safetensors"))
 
 
-def test_the_python_in_readme_runs(relay: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(relay)
+def test_the_python_in_readme_runs(
+    relay: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every block, with a real app where one talks to it: Ada answers all six pairs."""
+    shutil.copytree(relay, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert blocks
-    for block in blocks:
-        namespace: dict[str, object] = {"polars": polars}
-        exec(compile(block, "README.md", "exec"), namespace)
+    assert len(blocks) >= 3
+    with served(Path("prefs.duckdb"), redundancy=2, blind=0.5) as address:
+        for block in blocks:
+            namespace: dict[str, object] = {"polars": polars}
+            code = block.replace("http://127.0.0.1:7860", address)
+            exec(compile(code, "README.md", "exec"), namespace)
+    with Store.open("prefs.duckdb") as store:
+        hers = [vote for vote in live_votes(store.all("votes")) if vote.annotator == "ada"]
+    assert len(hers) == 6
+    assert {vote.preferred == vote.left for vote in hers} == {True}
+    assert all(vote.reason.endswith("smoother") for vote in hers if vote.revises is None)

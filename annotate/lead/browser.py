@@ -90,7 +90,7 @@ def _options(visit: Visit) -> dict[str, list[tuple[str, str]]]:
 def shown(visit: Visit, filters: Filters) -> Markup:
     """What matches, as a table."""
     reading, words = visit.reading, visit.words
-    if not len(reading.clips):
+    if not len(reading.pairs if filters.view != "clips" else reading.clips):
         return visit.beginning()
     look, table = _VIEWS[filters.view if filters.view in _VIEWS else "pairs"]
     found = look(reading, filters)
@@ -212,11 +212,11 @@ def _clips(visit: Visit, found: Found) -> Markup:
     return markup.table(words["view_clips"], columns, rows)
 
 
-def video(visit: Visit, sha256: str, label: str, *, preload: str = "none") -> Markup:
-    """A clip that plays where it stands; with `preload` "metadata" its first frame is there."""
+def video(visit: Visit, sha256: str, label: str) -> Markup:
+    """A clip that plays where it stands; its first frame is there."""
     return Markup(
-        '<video src="{}" aria-label="{}" controls muted playsinline loop preload={}></video>'
-    ).format(visit.clip(sha256), label, preload)
+        '<video src="{}" aria-label="{}" controls muted playsinline loop preload=metadata></video>'
+    ).format(visit.clip(sha256), label)
 
 
 _VIEWS: dict[str, tuple[Callable[..., Found], Callable[[Visit, Found], Markup]]] = {

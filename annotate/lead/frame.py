@@ -7,7 +7,6 @@ a raw POST.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,12 +18,13 @@ from markupsafe import Markup
 
 from annotate import rights
 from annotate.desk import Desk
+from annotate.idle import Counts, explain
 from annotate.lead import markup, reading
 from annotate.lead.markup import joined, link
 from annotate.lead.reading import Reading, Readings
 from annotate.lead.reports import Reports
 from annotate.rights import Person
-from annotate.words import spoken
+from annotate.words import Words, spoken
 from data.store import places
 
 Act = Callable[..., Any]
@@ -40,10 +40,15 @@ class Visit:
     readings: Readings
     reports: Reports
     person: Person
-    words: dict[str, str]
-    """The table LEAD of the visitor's language."""
+    language: Words
+    """The visitor's."""
     query: dict[str, str]
     """Of the page's address."""
+
+    @property
+    def words(self) -> dict[str, str]:
+        """The table LEAD of the visitor's language."""
+        return self.language.LEAD
 
     @property
     def reading(self) -> Reading:
@@ -64,13 +69,18 @@ class Visit:
 
     def beginning(self) -> Markup:
         """What a page says of a database without pairs."""
-        words, at = self.words, f"--db {shlex.quote(places.spoken(self.desk.db))}"
-        steps = [
-            (words["empty_sample"], f"python -m train.sample {at} --model shapes"),
-            (words["empty_score"], f"python -m scorers {at} --profile shapes"),
-            (words["empty_pair"], f"python -m data.pair {at} --strategy best-worst"),
-        ]
-        return markup.empty(words["empty_title"], words["empty"], steps)
+        counts = Counts(
+            candidates=len(self.reading.clips), scored=self.desk.store.count("scores"),
+            pairs=0, other_campaigns=(), answered=0,
+        )  # fmt: skip
+        idle = explain(counts, db=self.db, campaign="", redundancy=1, words=self.language)
+        steps = [(step.text, step.command) for step in idle.steps]
+        return markup.empty(idle.title, idle.text, steps)
+
+    @property
+    def db(self) -> str:
+        """The database's name for commands: nothing secret in it."""
+        return places.spoken(self.desk.db)
 
     def top(self, page: str, *, title: str = "") -> Markup:
         """Navigation and heading of a page.
@@ -141,8 +151,8 @@ class Site:
         """
         person = rights.lead_only(request)
         query = {str(key): str(value) for key, value in (request.query_params or {}).items()}
-        words = spoken(_inner(request)).LEAD
-        return Visit(self.desk, self.readings, self.reports, person, words, query)
+        language = spoken(_inner(request))
+        return Visit(self.desk, self.readings, self.reports, person, language, query)
 
     def event(self, act: Act, outputs: Sequence[Any]) -> Act:
         """`act(visit, *inputs)` as a function of its own for Gradio.

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
+from annotate.casting import comment_of
 from annotate.lead import markup
 from annotate.lead.browser import verdict, video
 from annotate.lead.frame import Site, Visit, address, block
@@ -68,7 +69,7 @@ def _clips(visit: Visit, pair: Pair) -> Markup:
 
 def _video(visit: Visit, clip: str, letter: str) -> Markup:
     label = visit.words["clip_of"].format(letter=letter)
-    return video(visit, clip, label, preload="metadata")
+    return video(visit, clip, label)
 
 
 def _origin(visit: Visit, sha256: str) -> str:
@@ -82,7 +83,8 @@ def _origin(visit: Visit, sha256: str) -> str:
 
 def _score(visit: Visit, pair: Pair) -> Markup:
     words = visit.words
-    found = opinion(visit.desk.store, pair, pair.a, pair.b)
+    profile = visit.desk.campaign(pair.campaign).profile
+    found = opinion(visit.desk.store, pair, profile=profile)
     if found is None:
         return markup.section("OmniScore", Markup("<p>{}</p>").format(words["unscored"]))
     columns = [
@@ -170,7 +172,7 @@ def _vote(visit: Visit, pair: Pair, vote: Vote, every: Sequence[Vote]) -> tuple[
         markup.seconds(vote.seconds),
         _letter(pair, vote.left),
         ", ".join(f"{key}: {said}" for key, said in vote.answers.items()) or markup.DASH,
-        markup.words(vote.reason),
+        markup.words(comment_of(vote)),
     )
 
 

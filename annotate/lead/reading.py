@@ -12,22 +12,23 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import polars as pl
 
 from annotate.campaigns import Campaign, stored
 from annotate.desk import Desk
-from annotate.opinion import AUTO_ORDER, Opinion, compare
-from data import calibration
+from annotate.opinion import AUTO, AUTO_ORDER, Opinion, Opinions
+from annotate.scores import Scores
+from data import calibration, omniscore
 from data import decisions as decided
 from data.decisions import Gold
 from data.effort import PAIRS, VOTES, Effort, Mode, Pace, answered, efforts, paces
-from data.omniscore import PROFILES, aggregate
-from data.profile import Profile
+from data.omniscore import PROFILES
 from data.progress import Progress, progress, tally
-from data.records import Decision, Pair, Score
+from data.records import Decision, Pair
 from data.store import Owner, Store
 
 FRESH_SECONDS = 3.0
@@ -125,37 +126,36 @@ class Readings:
             return self._reading
 
 
-def opinion(store: Store, pair: Pair, left: str, right: str) -> Opinion | None:
-    """What OmniScore says about two clips of a pair; None where neither has a score."""
-    scores, decisions = store.scores_of([left, right]), store.all("decisions")
-    own = (pair.profile,) if pair.profile in PROFILES else AUTO_ORDER
-    for name in own:
-        profile = PROFILES[name]
-        one, other = _raw(scores, profile, left), _raw(scores, profile, right)
-        if one or other:
-            return compare(profile, one, other, calibration.in_use(decisions, name))
-    return None
+def opinion(store: Store, pair: Pair, *, profile: str = AUTO) -> Opinion | None:
+    """What OmniScore says about a pair, its `a` as the left clip, as annotators are told it.
+
+    Args:
+        store: the database.
+        pair: the pair.
+        profile: the one that its campaign wants.
+    """
+    clips, decisions = [pair.a, pair.b], store.all("decisions")
+    scores = Scores()
+    for one in store.scores_of(clips):
+        row = np.array([clips.index(one.candidate)])
+        scores.put(one.scorer, one.dimension, row, np.array([one.value]), len(clips))
+    stored = {one.name: one for one in calibration.every(decisions).values()}
+    used = {name: calibration.in_use(decisions, name) for name in PROFILES}
+    in_use = {name: one for name, one in used.items() if one is not None}
+    opinions = Opinions(scores, calibrations=in_use | stored)
+    opinions.tables = PROFILES | {name: one.table for name, one in stored.items()}
+    wanted = pair if profile == AUTO else replace(pair, profile=profile)
+    return opinions(wanted, (0, 1))
 
 
 def totals(store: Store, clips: Sequence[str]) -> dict[str, str]:
     """OmniScore of each clip that has one, under the fullest profile, with the profile's name."""
     scores, found = store.scores_of(clips), {}
     for name in reversed(AUTO_ORDER):  # the fullest last, so that it stays
-        for clip in clips:
-            total = aggregate(_raw(scores, PROFILES[name], clip), PROFILES[name]).total
-            if total is not None:
-                found[clip] = f"{total:.3f} ({name})"
+        for clip, omni in omniscore.totals(scores, PROFILES[name]).items():
+            if omni.total is not None:
+                found[clip] = f"{omni.total:.3f} ({name})"
     return found
-
-
-def _raw(scores: Sequence[Score], profile: Profile, clip: str) -> dict[str, float]:
-    """A clip's raw values for a profile; of several versions of a scorer the newest."""
-    wanted = {(row.scorer, row.key) for row in profile.dimensions}
-    return {
-        one.dimension: one.value
-        for one in scores
-        if one.candidate == clip and (one.scorer, one.dimension) in wanted
-    }
 
 
 def names(desk: Desk) -> dict[str, str]:

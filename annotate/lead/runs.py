@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def shown(visit: Visit) -> Markup:
     words = visit.words
     runs = sorted(visit.desk.store.all("runs"), key=lambda run: -run.started_ms)
     if not runs:
-        train = f"python -m train.dpo --db {visit.desk.db} --labels human"
+        train = f"python -m train.dpo --db {shlex.quote(visit.db)} --labels human"
         return visit.top("runs") + markup.empty(
             words["runs_none_title"], words["runs_none"], [(words["runs_how"], train)]
         )

@@ -1,9 +1,8 @@
 // What the person does, by key or by button, and what it means in the state that the page is in.
 
-import { remember } from "./dom.js";
+import { OTHER, remember } from "./dom.js";
 import { ANSWERS } from "./view.js";
 
-const OTHER = { left: "right", right: "left" };
 const STEADY = 150; // milliseconds after a new pair in which keys do not answer: no double hits
 
 export class Acts {

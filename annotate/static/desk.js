@@ -1,6 +1,7 @@
 // The page's dealings with the server: who is here, what comes next, votes, undo, reveal, history. A
 // vote that cannot be delivered waits in the browser (`outbox.js`) and everything else waits for it.
 
+import { fill } from "./dom.js";
 import { ask, deliver, kept, mint, Refusal } from "./outbox.js";
 
 const LOOK_AGAIN = 4000; // milliseconds between looks for new pairs while there is none
@@ -39,10 +40,16 @@ export class Desk {
 
   #trouble(problem, again) {
     if (problem instanceof Refusal && problem.status === 401) return this.askName();
-    const refused = problem instanceof Refusal && problem.status !== 429;
-    const text = this.words.refused.replace("{why}", problem.message);
-    this.view.notice(refused ? text : this.words.unreachable, "trouble");
+    const later = problem.status === 429;
+    this.#tell(later ? null : problem);
     this.#later(again);
+  }
+
+  // Why something was refused; anything else is a server that does not answer.
+  #tell(problem) {
+    const refused = problem instanceof Refusal;
+    const why = refused ? fill(this.words.refused, { why: problem.message }) : this.words.unreachable;
+    this.view.notice(why, "trouble");
   }
 
   #later(act) {
@@ -66,7 +73,7 @@ export class Desk {
       if (!(problem instanceof Refusal)) throw problem;
       if (problem.status === 401) return this.askName();
       await this.look();
-      this.view.notice(this.words.refused.replace("{why}", problem.message), "trouble");
+      this.#tell(problem);
     }
   }
 
@@ -110,7 +117,7 @@ export class Desk {
     this.revealing = vote;
     await this.#once("api/reveal", { vote }, async (reveal) => {
       if (this.revealing !== vote) return; // taken back in the meantime
-      if (reveal.pair && this.page.pair?.prompt !== reveal.pair.prompt) await this.#bring(reveal);
+      if (reveal.pair && !sameClips(reveal.pair, this.page.pair)) await this.#bring(reveal);
       this.page.reveal(reveal);
     });
   }
@@ -154,12 +161,15 @@ export class Desk {
       answer = await ask(path, body);
     } catch (problem) {
       if (problem instanceof Refusal && problem.status === 401) return this.askName();
-      const refused = problem instanceof Refusal;
-      const text = refused ? this.words.refused.replace("{why}", problem.message) : this.words.unreachable;
-      this.view.notice(text, "trouble");
+      this.#tell(problem);
       if (this.page.state === "loading") this.lookLater();
       return;
     }
     await then(answer);
   }
+}
+
+// A prompt has many pairs; its clips' addresses are the same for as long as one is who one is.
+function sameClips(one, other) {
+  return one.left === other?.left && one.right === other?.right;
 }

@@ -1,4 +1,8 @@
-// Making elements and sentences. Text that came from elsewhere is set as text, never as markup.
+// Making elements and sentences, and the two places of the screen. Text that came from elsewhere is
+// set as text, never as markup.
+
+export const SIDES = ["left", "right"];
+export const OTHER = { left: "right", right: "left" };
 
 export function make(tag, name = "", text = undefined, attributes = {}) {
   const node = document.createElement(tag);

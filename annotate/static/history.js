@@ -2,7 +2,7 @@
 
 import { fill, make } from "./dom.js";
 
-const TIMES = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const TIME = { dateStyle: "medium", timeStyle: "short" };
 const STEPS = { ArrowDown: 1, ArrowUp: -1 };
 
 export class History {
@@ -32,7 +32,7 @@ export class History {
     const { words } = this;
     const line = make("li");
     const what = make("div", "sl-past");
-    const when = TIMES.format(vote.time_ms);
+    const when = new Date(vote.time_ms).toLocaleString(document.documentElement.lang, TIME);
     const marks = [when, vote.exposure === "blind" ? words.history_blind : words.history_shown];
     if (vote.comment) marks.push(`“${vote.comment}”`);
     if (vote.revisions.length) {

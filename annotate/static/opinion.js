@@ -2,10 +2,8 @@
 // two bars that grow from the middle, left clip to the left, right clip to the right. The higher one
 // is told by its number and a sign, not by colour alone. Raw values and ranges come on demand.
 
-import { fill, make, number } from "./dom.js";
+import { fill, make, number, OTHER, SIDES } from "./dom.js";
 
-const SIDES = ["left", "right"];
-const OTHER = { left: "right", right: "left" };
 const SIGNS = { left: "◂", right: "▸" };
 
 const percent = (value) => (100 * value).toFixed(0);

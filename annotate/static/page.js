@@ -128,7 +128,7 @@ export class Page {
   reveal(reveal) {
     this.revealed = reveal;
     this.vote = mint();
-    this.view.reveal(this.pair, reveal);
+    this.view.reveal(this.pair, reveal, this.ballot.final?.strength);
     this.enter("reveal");
   }
 
@@ -178,9 +178,9 @@ export class Page {
 
   // The answer that stands so far: to be kept or changed, to be edited, or said to this question.
   mine() {
-    if (this.state === "reveal") return this.revealed.answer;
-    if (this.state !== "pair") return this.ballot?.final?.answer ?? null;
-    return this.ballot?.overall ? (this.pair?.previous?.answer ?? null) : this.ballot?.said;
+    const { ballot, pair } = this;
+    if (this.state !== "pair") return ballot?.final ?? null;
+    return ballot?.overall ? (pair?.previous ?? null) : { answer: ballot?.said };
   }
 
   get broken() {

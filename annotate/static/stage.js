@@ -1,9 +1,8 @@
 // The clips on the page and their controls: where they are, what is loading or broken, how long each
 // is, and how the room is shared with OmniScore so that the clips are as large as they can be.
 
-import { fill, number } from "./dom.js";
+import { fill, number, SIDES } from "./dom.js";
 
-const SIDES = ["left", "right"];
 const SIGN_AFTER = 300; // milliseconds of loading after which the page says so
 const BESIDE = 310; // pixels for OmniScore beside the clips
 const BELOW = 138; // pixels for OmniScore below them

@@ -1,12 +1,11 @@
 // What the page shows around the clips: everything that touches the DOM, and nothing that decides.
 // Text that came from elsewhere (prompts, names, commands) is set as text, never as markup.
 
-import { fill, make } from "./dom.js";
+import { fill, make, SIDES } from "./dom.js";
 import { shortcut, sign } from "./keys.js";
 import { showOpinion, verdict } from "./opinion.js";
 
 export const ANSWERS = ["left", "right", "tie", "unusable", "skip"];
-export const SIDES = ["left", "right"];
 const WORKING = ["pair", "due", "reveal", "feedback"];
 const SPOKEN = 300; // letters of a prompt that are read out by themselves
 
@@ -180,8 +179,8 @@ export class View {
     this.say(said);
   }
 
-  reveal(pair, { answer, opinion }) {
-    const line = fill(this.words.reveal, { answer: this.named(answer) });
+  reveal(pair, { answer, opinion }, strength) {
+    const line = fill(this.words.reveal, { answer: this.named(answer, strength) });
     const said = fill(line, { opinion: verdict(opinion, this.words) });
     this.find(".sl-reveal p").textContent = said;
     this.opinion(pair, opinion);
@@ -227,8 +226,9 @@ export class View {
     for (const button of this.all(`[data-act=${act}][aria-pressed]`)) button.setAttribute("aria-pressed", on);
   }
 
-  // Which buttons may be used now; `mine` is the answer that is to be kept or changed. A button that
-  // had the focus when it was locked has it again when it is free.
+  // Which buttons may be used now; `mine` is the answer that is to be kept or changed, with its
+  // strength where that is known. A button that had the focus when it was locked has it again when
+  // it is free.
   enable({ answers, skip, undo, keep, previous, agree, mine, dimension }) {
     const focused = document.activeElement;
     const may = { undo, keep, skip, previous, agree };
@@ -236,7 +236,7 @@ export class View {
       const { act } = button.dataset;
       if (act in may) button.disabled = !may[act];
       else if (ANSWERS.includes(act)) button.disabled = !answers;
-      if (ANSWERS.includes(act)) button.classList.toggle("sl-mine", act === mine);
+      if (ANSWERS.includes(act)) button.classList.toggle("sl-mine", isMine(button.dataset, mine));
     }
     this.find(".sl-answers").classList.toggle("sl-dimension", Boolean(dimension));
     if (focused?.disabled) this.lost = focused;
@@ -244,4 +244,10 @@ export class View {
     if (document.activeElement === document.body) this.lost.focus({ preventScroll: true });
     this.lost = null;
   }
+}
+
+// Whether a button says this answer: of two strengths the one that was given.
+function isMine({ act, strong }, mine) {
+  if (act !== mine?.answer) return false;
+  return !mine.strength || (mine.strength === "clearly") === (strong !== undefined);
 }

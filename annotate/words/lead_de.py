@@ -15,11 +15,6 @@ LEAD: dict[str, str] = {
     "nav_export": "Ausgabe",
     "nav_vote": "Abstimmen",
     # Nichts zu zeigen
-    "empty_title": "Noch nichts zu zeigen",
-    "empty": "Diese Datenbank hat keine Paare. In einem anderen Terminal ausführen:",
-    "empty_sample": "Clips mit dem eingebauten Modell erzeugen …",
-    "empty_score": "… bewerten …",
-    "empty_pair": "… und paaren",
     "nobody_title": "Noch hat niemand abgestimmt",
     "nobody": "Die Zahlen kommen mit den ersten Stimmen. Gib die Adresse dieser App weiter.",
     "none_title": "Nichts gefunden",

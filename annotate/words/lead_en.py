@@ -15,11 +15,6 @@ LEAD: dict[str, str] = {
     "nav_export": "Export",
     "nav_vote": "Vote",
     # Nothing to show
-    "empty_title": "Nothing to show yet",
-    "empty": "This database has no pairs. Run, in another terminal:",
-    "empty_sample": "Make clips with the built-in model …",
-    "empty_score": "… score them …",
-    "empty_pair": "… and pair them",
     "nobody_title": "Nobody has voted yet",
     "nobody": "The figures appear with the first votes. Give people this app's address.",
     "none_title": "Nothing found",

@@ -24,7 +24,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from data.decisions import excluded
-from data.store.reading import frame_where
+from data.store.reading import STANDING, frame_where
 from data.store.rows import to_records
 
 Whole = NDArray[np.int64]
@@ -32,8 +32,9 @@ STEP = 100_000
 """Rows that are in memory at a time."""
 _BITS, _PART = 21, (1 << 21) - 1
 """Three counts of up to two million share one 64-bit number."""
-_STANDING = """votes ANTI JOIN (SELECT revises FROM votes WHERE revises IS NOT NULL) AS newer
-  ON votes.id = newer.revises"""
+LAST_WORD = """row_number() OVER
+  (PARTITION BY pair, annotator ORDER BY time_ms DESC, votes.id DESC) = 1"""
+"""Condition: of one annotator's votes about one pair, this is the newest (`data.votes`)."""
 _NUMBERED = '(SELECT seq AS number, hash(id) AS "key", hash(b) AS side_b FROM pairs)'
 _CODES = """CAST(number AS UINTEGER), hash(annotator), CAST(
   CASE outcome WHEN 'skip' THEN 0 ELSE 1 + 2 * CAST(unusable AS TINYINT) END
@@ -102,7 +103,7 @@ def counted(cursor: duckdb.DuckDBPyConnection) -> Answers:
     """What is known of every pair; people whose votes do not count are left out."""
     size = cursor.execute("SELECT coalesce(max(seq), 0) + 1 FROM pairs").fetchall()[0][0]
     told = Answers(np.zeros(size, np.int64), np.zeros(size, np.int64))
-    standing = f"{_STANDING} WHERE outcome <> 'undo' AND {counting(cursor)}"
+    standing = f"{STANDING} WHERE outcome <> 'undo' AND {counting(cursor)}"
     shift = np.uint64(size.bit_length())
     seen: list[NDArray[np.uint64]] = []
     for numbers, who, codes in _stream(cursor, f"(SELECT * FROM {standing})"):
@@ -113,8 +114,7 @@ def counted(cursor: duckdb.DuckDBPyConnection) -> Answers:
         told.clear(twice)
         cursor.register("counted_twice", pl.DataFrame({"number": twice}).to_arrow())
         newest = f"""(SELECT * FROM {standing} AND hash(pair) IN
-          (SELECT hash(id) FROM pairs JOIN counted_twice ON seq = number) QUALIFY row_number()
-          OVER (PARTITION BY pair, annotator ORDER BY time_ms DESC, votes.id DESC) = 1)"""
+          (SELECT hash(id) FROM pairs JOIN counted_twice ON seq = number) QUALIFY {LAST_WORD})"""
         for numbers, _, codes in _stream(cursor, newest):
             told.add(numbers, codes)
         cursor.unregister("counted_twice")

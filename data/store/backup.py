@@ -2,7 +2,8 @@
 
 A backup is a folder with the newest snapshot (`database.duckdb`), the journal up to that moment
 (`votes.journal`), `backup.json` (what the tables hold, so that a restored database can be compared
-with the original) and `SHA256SUMS` over those three, which `sha256sum -c` checks too. It is
+with the original) and `SHA256SUMS` over these, which `sha256sum -c` checks too; where accounts are
+on, also `accounts.sqlite`: who an id is, without which a restored app would stand open. It is
 complete under its name or not there at all. Left out on purpose: the clips (`prefs.clips/`), which
 never change once written and which any file synchroniser copies.
 
@@ -28,6 +29,7 @@ from data.errors import UserError
 from data.records import KINDS
 from data.store.database import Database, attached, open_read_only, sync_file
 from data.store.journal import owner_of
+from data.store.people_tables import copy_accounts
 from data.store.places import Places, sync_folder
 from data.store.recovery import open_live
 from data.store.repair import alone, put_aside
@@ -36,6 +38,7 @@ from data.store.store import Store
 
 FORMAT = 1
 DATABASE, JOURNAL, FACTS, SUMS = "database.duckdb", "votes.journal", "backup.json", "SHA256SUMS"
+ACCOUNTS = "accounts.sqlite"
 
 Contents = dict[str, dict[str, Any]]
 
@@ -85,16 +88,24 @@ def _fill(places: Places, draft: Path, *, now_ms: int) -> None:
             "sequence": sequence,
             "chain": chain,
             "tables": contents(cursor, KINDS),
+            "accounts": places.people.exists(),
         }
     _copy_journal(places.journal, draft / JOURNAL, sequence, chain)
     (draft / FACTS).write_text(json.dumps(found, indent=2) + "\n")
-    names = (DATABASE, JOURNAL, FACTS)
+    if found["accounts"]:
+        copy_accounts(places.people, draft / ACCOUNTS)
+    names = _files(found)
     sums = "".join(f"{_sha256(draft / name)}  {name}\n" for name in names)
     (draft / SUMS).write_text(sums)
     for name in (*names, SUMS):
         (draft / name).chmod(0o400)
         sync_file(draft / name)
     sync_folder(draft)
+
+
+def _files(facts: dict[str, Any]) -> list[str]:
+    """The files of a backup besides `SHA256SUMS`; one of an earlier day has no accounts."""
+    return [DATABASE, JOURNAL, FACTS, *([ACCOUNTS] if facts.get("accounts") else [])]
 
 
 def _copy_journal(source: Path, target: Path, sequence: int, chain: str) -> None:
@@ -151,18 +162,24 @@ def verify(folder: Path) -> dict[str, Any]:
     """
     if not (folder / SUMS).is_file():
         raise UserError(f"{folder} is no backup: it has no {SUMS}. Give the folder `prefs-<time>`")
-    for line in (folder / SUMS).read_text().splitlines():
-        digest, _, name = line.partition("  ")
-        file = folder / Path(name).name
-        if not file.is_file() or _sha256(file) != digest:
-            raise UserError(
-                f"{file} is {'damaged' if file.exists() else 'missing'}: it is not what "
-                f"{SUMS} says. Nothing was restored; take another backup"
-            )
+    lines = (line.partition("  ") for line in (folder / SUMS).read_text().splitlines())
+    sums = {Path(name).name: digest for digest, _, name in lines}
+    for name in dict.fromkeys((FACTS, *sums)):
+        _refuse_changed(folder / name, sums)
     facts = json.loads((folder / FACTS).read_text())
+    for name in set(_files(facts)) - set(sums):
+        _refuse_changed(folder / name, sums)
     if facts["backup"] > FORMAT or facts["schema"] > MIGRATIONS[-1].version:
         raise UserError(f"{folder} was made by a newer program; update this one")
     return facts
+
+
+def _refuse_changed(file: Path, sums: dict[str, str]) -> None:
+    if not file.is_file() or _sha256(file) != sums.get(file.name):
+        raise UserError(
+            f"{file} is {'damaged' if file.exists() else 'missing'}: it is not what "
+            f"{SUMS} says. Nothing was restored; take another backup"
+        )
 
 
 def restore(places: Places, folder: Path, *, force: bool = False, now_ms: int) -> list[str]:
@@ -187,7 +204,9 @@ def restore(places: Places, folder: Path, *, force: bool = False, now_ms: int) -
         try:
             new = Places(scratch / places.database.name)
             _build(folder, new, facts)
-            old = there or places.snapshot.exists()  # a newer snapshot would be built upon
+            told = _restore_accounts(folder, new, places) if facts.get("accounts") else []
+            # a newer snapshot would be built upon, and a pull would go on where it came to
+            old = there or places.snapshot.exists() or places.pulled.exists()
             aside = put_aside(places, now_ms=now_ms) if old else None
             new.database.rename(places.database)  # alone it would have its journal written again
             new.journal.rename(places.journal)
@@ -195,8 +214,19 @@ def restore(places: Places, folder: Path, *, force: bool = False, now_ms: int) -
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     counts = ", ".join(f"{one['rows']} {kind}" for kind, one in facts["tables"].items())
-    done = [f"{places.database}: {counts} (rows), each table equal to the backup"]
+    done = [f"{places.database}: {counts} (rows), each table equal to the backup", *told]
     return [*done, f"the old files are in {aside}"] if aside else done
+
+
+def _restore_accounts(folder: Path, new: Places, places: Places) -> list[str]:
+    """Put the accounts back where there are none; who was shut out since must not come in again."""
+    if places.people.exists():
+        return [f"{places.people} stays as it is; the backup's accounts are {folder / ACCOUNTS}"]
+    shutil.copyfile(folder / ACCOUNTS, new.people)
+    new.people.chmod(0o600)
+    sync_file(new.people)
+    new.people.rename(places.people)
+    return [f"{places.people}: names, roles and passwords; everybody signs in anew"]
 
 
 def _build(folder: Path, new: Places, facts: dict[str, Any]) -> None:

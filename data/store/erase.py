@@ -47,6 +47,11 @@ _NAMING = {
     'replace("values", $old_json, $new_json) AS "values") FROM decisions',
 }
 """Tables beside the votes that may name a person."""
+_NAMED = """
+SELECT EXISTS (FROM votes WHERE annotator = $person)
+  OR EXISTS (FROM decisions WHERE subject = $person OR "by" = $person OR contains("values", $json))
+  OR EXISTS (FROM runs WHERE contains(config, $json))
+"""
 _NO_TIME = 1
 """Epoch milliseconds of a tombstone; 0 would be taken for a vote that has no time yet."""
 
@@ -63,28 +68,38 @@ def erase(places: Places, person: str, *, votes: bool = False, now_ms: int) -> l
         now_ms: The present, UTC epoch milliseconds.
 
     Raises:
-        UserError: somebody owns the database, it has no such annotator, or it is damaged.
+        UserError: somebody owns the database, nothing in it names the person, or it is damaged.
     """
     if not places.database.exists():
         raise UserError(f"{places.database} does not exist; check --db")
     with contextlib.closing(People.of(places.database)) as people:
         account = people.named(spelling(person)) or people.get(person)
-        if account is None:
-            return _erase_votes(places, person, votes=votes, now_ms=now_ms)
+        known = person if account is None else account.id
         done = []
-        if _named(places, account.id):
-            done = _erase_votes(places, account.id, votes=votes, now_ms=now_ms)
-        people.remove(account.id)
-        return [f"{account.id} is nobody's account in {people.where} any more", *done]
+        if _named(places, known, refuse=account is None):
+            done = [_erase_records(places, known, votes=votes, now_ms=now_ms)]
+        if account is not None:
+            people.remove(account.id)
+            done.append(f"{account.id} is nobody's account in {people.where} any more")
+    return [*done, *_still_holding(places)]
 
 
-def _named(places: Places, person: str) -> bool:
-    """Whether anything in the database is by this annotator."""
-    with Store.open(places.database) as store:
-        return bool(store.votes_of(person))
+def _named(places: Places, person: str, *, refuse: bool) -> bool:
+    """Whether a vote is by this person, or a decision or a run names them."""
+    with Store.open(places.database) as store, store._reading() as cursor:
+        facts = {"person": person, "json": json_text(person)}
+        found = cursor.execute(_NAMED, facts).fetchall()[0][0]
+        if not found and refuse:
+            names = cursor.execute("SELECT DISTINCT annotator FROM votes ORDER BY 1 LIMIT 10")
+            there = ", ".join(name for (name,) in names.fetchall()) or "nobody"
+            raise UserError(
+                f"Nothing in {places.database} is by {person!r} or names them; votes are by "
+                f"{there}. Nothing was changed"
+            )
+        return found
 
 
-def _erase_votes(places: Places, person: str, *, votes: bool, now_ms: int) -> list[str]:
+def _erase_records(places: Places, person: str, *, votes: bool, now_ms: int) -> str:
     pseudonym = f"erased-{secrets.token_hex(8)}"
     with alone(places):
         database, journal = open_live(places, now_ms=now_ms)
@@ -101,9 +116,15 @@ def _erase_votes(places: Places, person: str, *, votes: bool, now_ms: int) -> li
             journal.close()
         swap.exchange(places)
     Store.open(places.database).close()  # a new snapshot
+    return told(len(left), pseudonym, votes=votes)
+
+
+def told(count: int, pseudonym: str, *, votes: bool) -> str:
+    """What was done to so many votes."""
+    if not count:
+        return f"whatever named the person names {pseudonym} now; no vote was theirs"
     what = "became tombstones" if votes else "have no free text any more"
-    done = f"{len(left)} votes are by {pseudonym} now and {what}; the journal's chain is unbroken"
-    return [done, *_still_holding(places)]
+    return f"{count} votes are by {pseudonym} now and {what}; the chain is unbroken"
 
 
 def without(vote: Vote, pseudonym: str, *, votes: bool) -> Vote:
@@ -135,10 +156,6 @@ def _left(
 ) -> dict[int, Vote]:
     """What is to be left of the person's votes, by sequence number."""
     frame = reading.frame_where(cursor, "votes", "annotator", person)
-    if frame.is_empty():
-        names = cursor.execute("SELECT DISTINCT annotator FROM votes ORDER BY 1 LIMIT 10")
-        there = ", ".join(name for (name,) in names.fetchall()) or "nobody"
-        raise UserError(f"No vote is by {person!r}; votes are by {there}. Nothing was changed")
     of_person = "SELECT seq FROM votes WHERE annotator = ? ORDER BY seq"
     places = [seq for (seq,) in cursor.execute(of_person, [person]).fetchall()]
     kept = [without(vote, pseudonym, votes=votes) for vote in to_votes(frame)]

@@ -17,14 +17,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data.errors import UserError
-from data.records import NEVER_TRAINS
-from data.store.answers import STEP, Answers, counted, counting, frugal
+from data.store.answers import LAST_WORD, STEP, Answers, counted, counting, frugal
+from data.store.reading import CHECKS_PEOPLE, STANDING
 
 FRUGAL_MB, TIGHT_MB = 190, 20
 """What DuckDB may keep in memory while it counts, and while names are read."""
-_CHECKS = ", ".join(f"'{word}'" for word in NEVER_TRAINS)
 _FACTS = f"""CAST(pairs.seq AS UINTEGER) AS number,
-  split_part(strategy, ':', 1) IN ({_CHECKS}) AS is_check,
+  {CHECKS_PEOPLE} AS is_check,
   CAST(CASE WHEN best IS NULL THEN 0 WHEN best = b THEN 2 ELSE 1 END AS UTINYINT) AS best"""
 _NAMES = {
     "prompts": "SELECT seq, id AS name FROM prompts",
@@ -34,13 +33,10 @@ _EVERY_NAME = {
     "prompts": "SELECT DISTINCT prompt AS name FROM pairs",
     "clips": "SELECT a AS name FROM pairs UNION SELECT b FROM pairs",
 }
-_EVIDENCE = """
+_EVIDENCE = f"""
 SELECT pair, list(id ORDER BY time_ms, id) AS votes FROM (
-  SELECT votes.* FROM votes ANTI JOIN
-    (SELECT revises FROM votes WHERE revises IS NOT NULL) AS newer ON votes.id = newer.revises
-  WHERE outcome <> 'undo' QUALIFY row_number()
-    OVER (PARTITION BY pair, annotator ORDER BY time_ms DESC, votes.id DESC) = 1)
-WHERE outcome <> 'skip' AND {counting} GROUP BY pair
+  SELECT votes.* FROM {STANDING} WHERE outcome <> 'undo' QUALIFY {LAST_WORD})
+WHERE outcome <> 'skip' AND {{counting}} GROUP BY pair
 """
 SOURCES = ("auto", "human")
 """Label sources by their name in `data.labels.LABELS`."""

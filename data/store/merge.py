@@ -26,7 +26,7 @@ from data.store import writing
 from data.store.database import Database, attached, open_read_only
 from data.store.journal import ERASED, Journal
 from data.store.places import Places
-from data.store.reading import quoted
+from data.store.reading import newest, quoted
 from data.store.recovery import open_live
 from data.store.repair import alone
 from data.store.rows import IDENTITY, REPLACING, SCHEMAS, to_votes, vote_payload
@@ -102,15 +102,6 @@ def _resting(other: Places) -> Path:
     return other.database
 
 
-def _newest(kind: str, source: str = "") -> str:
-    """The rows of a kind that count, as a query."""
-    rows = f"SELECT * FROM {source}{kind}"
-    if kind not in REPLACING:
-        return rows
-    same = quoted(IDENTITY[kind])
-    return f"{rows} QUALIFY row_number() OVER (PARTITION BY {same} ORDER BY seq DESC) = 1"
-
-
 def _ranked(kind: str) -> list[str]:
     """The columns that a greater description brings with it."""
     return [name.split()[0] for name in RANKS[kind]]
@@ -128,7 +119,8 @@ def _rank(kind: str, side: str) -> str:
 
 def _merge_kind(cursor: duckdb.DuckDBPyConnection, kind: str) -> str:
     """Add what is absent, and let the greater description count; what was done."""
-    ours, theirs = f"({_newest(kind)}) AS ours", f"({_newest(kind, '_other.')}) AS theirs"
+    ours = f"(SELECT * FROM {kind}{newest(kind)}) AS ours"
+    theirs = f"(SELECT * FROM _other.{kind}{newest(kind)}) AS theirs"
     same = " AND ".join(f'ours."{name}" = theirs."{name}"' for name in IDENTITY[kind])
     greater = f"{_rank(kind, 'theirs')} > {_rank(kind, 'ours')}" if RANKS[kind] else "false"
     tables = {
@@ -140,26 +132,18 @@ def _merge_kind(cursor: duckdb.DuckDBPyConnection, kind: str) -> str:
         cursor.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}")
         counts += cursor.execute(f"SELECT count(*) FROM {name}").fetchall()[0]
     if kind in REPLACING:
-        _append(cursor, kind, "better")
+        writing.append(cursor, kind, "better", order="seq")
     elif counts[1]:
         key = f'"{IDENTITY[kind][0]}"'
         settings = ", ".join(f'"{name}" = better."{name}"' for name in _ranked(kind))
         cursor.execute(
             f"UPDATE {kind} SET {settings} FROM better WHERE {kind}.{key} = better.{key}"
         )
-    _append(cursor, kind, "absent")
+    writing.append(cursor, kind, "absent", order="seq")
     for name in tables:
         cursor.execute(f"DROP TABLE {name}")
     new, changed = counts
     return f"{kind}: {new} new" + (f", {changed} described as there" if changed else "")
-
-
-def _append(cursor: duckdb.DuckDBPyConnection, kind: str, table: str) -> None:
-    columns = quoted(SCHEMAS[kind].names)
-    cursor.execute(
-        f"INSERT INTO {kind} (seq, {columns}) SELECT (SELECT coalesce(max(seq), 0) FROM {kind}) "
-        f"+ row_number() OVER (ORDER BY seq), {columns} FROM {table} ORDER BY seq"
-    )
 
 
 def _refuse_conflicts(cursor: duckdb.DuckDBPyConnection, other: Places) -> None:

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from data.records import KINDS
 from data.store.database import disk_trouble
-from data.store.reading import quoted, sequence
-from data.store.rows import IDENTITY, REPLACING, SCHEMAS, known_kind
+from data.store.reading import select, sequence
+from data.store.rows import SCHEMAS, known_kind
 from data.store.schema import NEWEST, check_version, meta
 from data.store.store import Store
 
@@ -33,13 +33,9 @@ def write_parquet(store: Store, kind: str, file: Path) -> int:
 
     if isinstance(store, PostgresStore):
         return store.spool(known_kind(kind), COLUMNS[kind], file, partial(_write, file=file))
-    columns = quoted(COLUMNS[known_kind(kind)])
-    rows = f"SELECT {columns}, seq AS place FROM {kind}"
-    if kind in REPLACING:
-        same = quoted(IDENTITY[kind])
-        rows += f" QUALIFY row_number() OVER (PARTITION BY {same} ORDER BY seq DESC) = 1"
+    rows = select(kind, columns=COLUMNS[known_kind(kind)])
     with disk_trouble(file), store._reading() as cursor:
-        return _copy(cursor, f"SELECT * EXCLUDE (place) FROM ({rows}) ORDER BY place", file)
+        return _copy(cursor, rows, file)
 
 
 def _copy(cursor: duckdb.DuckDBPyConnection, query: str, file: Path) -> int:

@@ -11,6 +11,8 @@ from typing import Literal, get_args
 Role = Literal["annotator", "lead", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 VERSION = 1
+ENTRANCES = ("people_sessions", "people_tokens", "people_invitations", "people_tries")
+"""Tables of what people come in with besides their password; a row there can be taken back."""
 TABLES = """
 CREATE TABLE people_since(time_ms BIGINT NOT NULL);
 CREATE TABLE people(

@@ -9,6 +9,7 @@ people. The statements are the same for both, with `?` for a value.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -20,7 +21,7 @@ from typing import Any, Protocol, TypeVar
 
 from data.errors import UserError
 from data.store import postgres_schema
-from data.store.people_schema import TABLES, VERSION
+from data.store.people_schema import ENTRANCES, TABLES, VERSION
 from data.store.places import Places, is_url, sync_folder
 from data.store.postgres_link import Cursor, Link, run
 
@@ -153,6 +154,32 @@ class FileTables:
                 f"{self.name} has version {version} of the tables; this program knows up to "
                 f"{VERSION}. A newer program made it: update this one"
             )
+
+
+def copy_accounts(source: Path, target: Path) -> None:
+    """Copy a people's file for a backup, also while the app writes to it: names and passwords.
+
+    What can be taken back (sessions, tokens, invitations) is left out, so that a backup that is
+    restored later does not open a door that was shut in the meantime.
+
+    Raises:
+        UserError: it cannot be read, or there is no room for the copy.
+    """
+    _make_private(target)
+    try:
+        with (
+            contextlib.closing(sqlite3.connect(source)) as live,
+            contextlib.closing(sqlite3.connect(target)) as copy,
+        ):
+            live.backup(copy)
+    except sqlite3.Error as error:
+        raise UserError(f"{source} cannot be copied to {target.parent}: {error}") from error
+    kept = FileTables(target)
+    try:
+        kept.write(lambda ask: [ask(f"DELETE FROM {table}") for table in ENTRANCES])
+        kept.scrub()
+    finally:
+        kept.close()
 
 
 class ServerTables:

@@ -80,6 +80,11 @@ class Places:
         return self.beside(".backups")
 
     @property
+    def pulled(self) -> Path:
+        """How far `python -m data.pull` came; it belongs to this very database."""
+        return self.beside(".pulled")
+
+    @property
     def snapshot(self) -> Path:
         """The newest consistent copy, for readers: `prefs.snapshot.duckdb`."""
         return self.database.with_name(f"{self.database.stem}.snapshot{self.database.suffix}")

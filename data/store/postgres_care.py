@@ -22,9 +22,10 @@ from data.errors import UserError
 from data.records import KINDS, Vote
 from data.store import postgres_sql
 from data.store.backup import backup
-from data.store.erase import without
+from data.store.erase import told, without
 from data.store.journal import ERASED, chained, genesis, salted
 from data.store.people import People, spelling
+from data.store.people_schema import ENTRANCES
 from data.store.places import Places, spoken
 from data.store.postgres import PostgresStore, open_view
 from data.store.postgres_link import Cursor, run
@@ -46,7 +47,7 @@ _NAMING = (
     'WHERE subject = %(person)s OR "by" = %(person)s OR position(%(old)s IN "values") > 0',
     "DELETE FROM leases WHERE annotator = %(person)s",
 )
-_REWRITTEN = ("votes", "decisions", "runs", "leases", "people", "people_sessions")
+_REWRITTEN = ("votes", "decisions", "runs", "leases", "people", *ENTRANCES)
 
 
 def check(url: str) -> list[str]:
@@ -120,7 +121,10 @@ def erase(url: str, person: str, *, votes: bool = False) -> list[str]:
             people.remove(account.id)
             done.append(f"{account.id} is nobody's account in {people.where} any more")
         elif not done:
-            raise UserError(f"No vote on {spoken(url)} is by {person!r}. Nothing was changed")
+            raise UserError(
+                f"No vote on {spoken(url)} is by {person!r}, and nothing else names them. Nothing "
+                "was changed"
+            )
     return [
         *done,
         *_written_anew(url),
@@ -146,18 +150,16 @@ def _written_anew(url: str) -> list[str]:
 def _erase_votes(url: str, person: str, *, votes: bool) -> list[str]:
     pseudonym = f"erased-{secrets.token_hex(8)}"
 
-    def task(cursor: Cursor) -> int:
+    def task(cursor: Cursor) -> tuple[int, int]:
         return _rewrite(cursor, person, pseudonym, votes=votes)
 
     with open_view(url) as store:
-        count = store._link.attempt(task)
-    what = "became tombstones" if votes else "have no free text any more"
-    told = f"{count} votes are by {pseudonym} now and {what}; the chain is unbroken"
-    return [told] if count else []
+        count, others = store._link.attempt(task)
+    return [told(count, pseudonym, votes=votes)] if count or others else []
 
 
-def _rewrite(cursor: Cursor, person: str, pseudonym: str, *, votes: bool) -> int:
-    """Change every row that names the person; how many votes."""
+def _rewrite(cursor: Cursor, person: str, pseudonym: str, *, votes: bool) -> tuple[int, int]:
+    """Change every row that names the person; how many votes, and how many others."""
     run(cursor, "SELECT FROM heads WHERE kind = 'votes' FOR UPDATE")  # no vote comes in between
     mine = "annotator = %s"
     rows = cast(pl.DataFrame, pl.from_arrow(postgres_sql.table(cursor, "votes", mine, (person,))))
@@ -170,7 +172,8 @@ def _rewrite(cursor: Cursor, person: str, pseudonym: str, *, votes: bool) -> int
         run(cursor, f"UPDATE votes SET {_SETTINGS} WHERE id = %s", settings)
     facts = {"person": person, "pseudonym": pseudonym}
     facts |= {"old": json_text(person), "new": json_text(pseudonym)}
+    others = 0
     for statement in _NAMING:
         names = {name: value for name, value in facts.items() if f"%({name})s" in statement}
-        cursor.execute(statement.encode(), names)
-    return rows.height
+        others += cursor.execute(statement.encode(), names).rowcount
+    return rows.height, others

@@ -11,6 +11,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from data.records import Vote
 from data.store.journal import Entry
@@ -18,7 +19,7 @@ from data.store.postgres_link import Cursor, run
 from data.store.postgres_sql import rows_by_id
 from data.store.reading import quoted
 from data.store.rows import SCHEMAS, vote_payload, vote_row
-from data.store.voting import STORED, Receipt, acknowledged, fits_pair, fits_revised, same_vote
+from data.store.voting import STORED, Receipt, acknowledged, refuse_misfits, unknown
 
 
 def store_new(cursor: Cursor, votes: Sequence[Vote], *, now_ms: int, mine: set[str]) -> None:
@@ -27,13 +28,14 @@ def store_new(cursor: Cursor, votes: Sequence[Vote], *, now_ms: int, mine: set[s
     Raises:
         UserError: if one of them does not fit the database; then none is stored.
     """
-    new = _unknown(cursor, votes)
+    look = partial(rows_by_id, cursor)
+    new = unknown(look, votes)
     if not new:
         return
-    _check(cursor, new)
+    refuse_misfits(look, new)
     statement = "SELECT newest, \"chain\", time_ms FROM heads WHERE kind = 'votes' FOR UPDATE"
     seq, chain, before = run(cursor, statement).fetchall()[0]
-    new = _unknown(cursor, new)  # another replica may have stored one of them while we waited
+    new = unknown(look, new)  # another replica may have stored one of them while we waited
     now = max(now_ms, before)  # a clock that steps back does not turn the order of votes round
     rows: list[list[object]] = []
     for vote in new:
@@ -49,31 +51,6 @@ def store_new(cursor: Cursor, votes: Sequence[Vote], *, now_ms: int, mine: set[s
     )
     mine.update(vote.id for vote in new)
     _end_leases(cursor, new)
-
-
-def _unknown(cursor: Cursor, votes: Sequence[Vote]) -> list[Vote]:
-    """The votes to store, the first of each id; refuses an id that another vote has."""
-    known = rows_by_id(cursor, "votes", [vote.id for vote in votes], STORED)
-    new: dict[str, Vote] = {}
-    for vote in votes:
-        if vote.id in known:
-            same_vote(vote, *known[vote.id][:2])
-        elif vote.id in new:
-            same_vote(vote, new[vote.id].pair, new[vote.id].annotator)
-        else:
-            new[vote.id] = vote
-    return list(new.values())
-
-
-def _check(cursor: Cursor, votes: Sequence[Vote]) -> None:
-    pairs = rows_by_id(cursor, "pairs", [vote.pair for vote in votes], ("a", "b"))
-    wanted = [vote.revises for vote in votes if vote.revises is not None]
-    earlier = rows_by_id(cursor, "votes", wanted, ("pair", "annotator"))
-    for vote in votes:
-        fits_pair(vote, pairs.get(vote.pair))
-        if vote.revises is not None:
-            fits_revised(vote, earlier.get(vote.revises))
-        earlier[vote.id] = (vote.pair, vote.annotator)
 
 
 def _insert(cursor: Cursor, rows: list[list[object]]) -> None:

@@ -1,4 +1,4 @@
-"""Questions to the tables. Every SELECT of the project is here."""
+"""Questions to the tables, and the conditions that questions elsewhere in this package share."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ import polars as pl
 import pyarrow as pa
 from polars import selectors
 
-from data.records import Record
+from data.records import NEVER_TRAINS, Record
 from data.store.rows import IDENTITY, REPLACING, SCHEMAS, json_text, to_records
 
 if TYPE_CHECKING:
     from data.store.columns import Question
 
+STANDING = """votes ANTI JOIN (SELECT revises FROM votes WHERE revises IS NOT NULL) AS newer
+  ON votes.id = newer.revises"""
+"""Votes that nothing revises; `undo` rows are still among them, and several of one annotator."""
+CHECKS_PEOPLE = "split_part(strategy, ':', 1) IN ({})".format(
+    ", ".join(f"'{word}'" for word in NEVER_TRAINS)
+)
+"""Condition: the pair checks people (not `Pair.trains`)."""
 _FEW = 256
 """Up to so many ids, a lookup by the key is faster than a join with the whole table."""
 
@@ -26,30 +33,35 @@ def quoted(names: Sequence[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-def _select(
+def newest(kind: str) -> str:
+    """The end of a SELECT of the rows that count: of replacing kinds the newest of an identity."""
+    if kind not in REPLACING:
+        return ""
+    same = quoted(IDENTITY[kind])
+    return f" QUALIFY row_number() OVER (PARTITION BY {same} ORDER BY seq DESC) = 1"
+
+
+def select(
     kind: str, where: str = "true", *, extra: str = "", columns: Sequence[str] | None = None
 ) -> str:
     """Rows that count, in insertion order; of replacing kinds the newest of each identity."""
     names = SCHEMAS[kind].names if columns is None else columns
     rows = f"SELECT {quoted(names)}{extra} FROM {kind} WHERE {where}"
-    if kind in REPLACING:
-        same = f"PARTITION BY {quoted(IDENTITY[kind])}"
-        rows += f" QUALIFY row_number() OVER ({same} ORDER BY seq DESC) = 1"
-    return f"{rows} ORDER BY seq"
+    return f"{rows}{newest(kind)} ORDER BY seq"
 
 
 def frame(
     cursor: duckdb.DuckDBPyConnection, kind: str, columns: Sequence[str] | None = None
 ) -> pl.DataFrame:
     """All rows of one kind that count, one column per field, in insertion order."""
-    return cursor.sql(_select(kind, columns=columns)).pl()
+    return cursor.sql(select(kind, columns=columns)).pl()
 
 
 def frame_where(
     cursor: duckdb.DuckDBPyConnection, kind: str, column: str, value: str
 ) -> pl.DataFrame:
     """The rows of one kind whose `column` is `value`, in insertion order."""
-    return cursor.sql(_select(kind, f'"{column}" = ?'), params=[value]).pl()
+    return cursor.sql(select(kind, f'"{column}" = ?'), params=[value]).pl()
 
 
 def frame_among(
@@ -57,7 +69,7 @@ def frame_among(
 ) -> pl.DataFrame:
     """The rows of one kind whose `column` is one of a few `values`, in insertion order."""
     marks = ", ".join("?" * len(values)) or "NULL"
-    return cursor.sql(_select(kind, f'"{column}" IN ({marks})'), params=list(values)).pl()
+    return cursor.sql(select(kind, f'"{column}" IN ({marks})'), params=list(values)).pl()
 
 
 def get(cursor: duckdb.DuckDBPyConnection, kind: str, identity: str) -> Record | None:
@@ -118,13 +130,13 @@ def heads(cursor: duckdb.DuckDBPyConnection) -> dict[str, int]:
 def votes_after(cursor: duckdb.DuckDBPyConnection, after: int) -> pl.DataFrame:
     """Votes with `seq` above `after`, in order, with the columns that the journal needs too."""
     where = f"seq > {int(after)}"
-    return cursor.sql(_select("votes", where, extra=', seq, salt, "chain"')).pl()
+    return cursor.sql(select("votes", where, extra=', seq, salt, "chain"')).pl()
 
 
 def votes_between(cursor: duckdb.DuckDBPyConnection, after: int, upto: int) -> pl.DataFrame:
     """As `votes_after`, up to `upto`: a long table need not fit into memory."""
     where = f"seq > {int(after)} AND seq <= {int(upto)}"
-    return cursor.sql(_select("votes", where, extra=', seq, salt, "chain"')).pl()
+    return cursor.sql(select("votes", where, extra=', seq, salt, "chain"')).pl()
 
 
 def ask(cursor: duckdb.DuckDBPyConnection, question: Question) -> pl.DataFrame:
@@ -140,10 +152,7 @@ def standing_votes(cursor: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """
     return cursor.sql(
         "SELECT CAST('0x' || left(pair, 16) AS UBIGINT) AS \"key\", annotator, seq, "
-        "outcome <> 'skip' AS answers FROM votes ANTI JOIN "
-        "(SELECT revises FROM votes WHERE revises IS NOT NULL) AS newer "
-        "ON votes.id = newer.revises "
-        "WHERE outcome <> 'undo' ORDER BY seq"
+        f"outcome <> 'skip' AS answers FROM {STANDING} WHERE outcome <> 'undo' ORDER BY seq"
     ).pl()
 
 

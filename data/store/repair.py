@@ -254,7 +254,7 @@ def put_aside(places: Places, *, now_ms: int) -> Path:
     """Move the database's files into a new folder beside; that folder."""
     aside = places.beside(f".before-{now_ms}")
     aside.mkdir()
-    for old in (places.database, places.wal, places.snapshot, places.journal):
+    for old in (places.database, places.wal, places.snapshot, places.journal, places.pulled):
         if old.exists():
             old.rename(aside / old.name)
     return aside

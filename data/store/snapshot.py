@@ -11,14 +11,13 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
 from data.records import KINDS
-from data.store.database import STORAGE_VERSION, Database, open_read_only
+from data.store.database import Database, attached, open_read_only, sync_file
 from data.store.places import Places, sync_folder
 from data.store.reading import heads
 from data.store.schema import NEWEST, check_version, meta
@@ -103,20 +102,20 @@ def copy(cursor: duckdb.DuckDBPyConnection, file: Path, *, now_ms: int) -> None:
 
 def _write(cursor: duckdb.DuckDBPyConnection, draft: Path, *, fresh: bool, now_ms: int) -> Marks:
     """Fill the draft in one transaction; the newest `seq` of every kind in it."""
-    with _attached(cursor, draft):
+    with attached(cursor, draft, name="_draft"):
         cursor.execute("BEGIN")
         try:
             marks = heads(cursor)
             for name in (*KINDS, "schema_version"):
                 if fresh:
-                    cursor.execute(f"CREATE TABLE draft.{name} AS FROM {name}")
+                    cursor.execute(f"CREATE TABLE _draft.{name} AS FROM {name}")
                 elif name in KINDS:
-                    newer = f"seq > (SELECT coalesce(max(seq), 0) FROM draft.{name})"
-                    cursor.execute(f"INSERT INTO draft.{name} FROM {name} WHERE {newer}")
-            cursor.execute("CREATE OR REPLACE TABLE draft.meta AS FROM meta")
-            cursor.execute("INSERT INTO draft.meta VALUES ('created_ms', ?)", [str(now_ms)])
+                    newer = f"seq > (SELECT coalesce(max(seq), 0) FROM _draft.{name})"
+                    cursor.execute(f"INSERT INTO _draft.{name} FROM {name} WHERE {newer}")
+            cursor.execute("CREATE OR REPLACE TABLE _draft.meta AS FROM meta")
+            cursor.execute("INSERT INTO _draft.meta VALUES ('created_ms', ?)", [str(now_ms)])
             cursor.execute(
-                "INSERT INTO draft.meta SELECT unnest(['sequence', 'chain']), "
+                "INSERT INTO _draft.meta SELECT unnest(['sequence', 'chain']), "
                 'unnest([CAST(seq AS VARCHAR), "chain"]) FROM '
                 '(SELECT seq, "chain" FROM votes ORDER BY seq DESC LIMIT 1)'
             )
@@ -125,27 +124,13 @@ def _write(cursor: duckdb.DuckDBPyConnection, draft: Path, *, fresh: bool, now_m
             with contextlib.suppress(duckdb.Error):
                 cursor.execute("ROLLBACK")
             raise
-        cursor.execute("CHECKPOINT draft")
+        cursor.execute("CHECKPOINT _draft")
         return marks
-
-
-@contextlib.contextmanager
-def _attached(cursor: duckdb.DuckDBPyConnection, file: Path) -> Iterator[None]:
-    path = str(file).replace("'", "''")
-    cursor.execute(f"ATTACH '{path}' AS draft (STORAGE_VERSION '{STORAGE_VERSION}')")
-    try:
-        yield
-    finally:
-        cursor.execute("DETACH draft")
 
 
 def _put_in_place(draft: Path, snapshot: Path) -> None:
     draft.chmod(0o444)
-    descriptor = os.open(draft, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_file(draft)
     draft.replace(snapshot)
     sync_folder(snapshot.parent)
 

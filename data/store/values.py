@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from data.records import NEVER_TRAINS
 from data.store import columns, reading
 from data.store.answers import STEP, arrays, counted, frugal
+from data.store.reading import CHECKS_PEOPLE
 
 Wanted = Sequence[tuple[str, str]]
 """Scorers and their dimensions."""
@@ -23,7 +23,6 @@ _BLOCK = 1 << 26
 """Bytes of values that are in memory at a time, 64 MiB; half as many again for what is newest."""
 FRUGAL_MB = 256
 """What DuckDB may keep in memory beside them, for a reader of its own."""
-_CHECKS = ", ".join(f"'{word}'" for word in NEVER_TRAINS)
 _VALUES = """
 SELECT CAST(place AS UTINYINT), CAST(clip AS UINTEGER), CAST(scores.seq AS UINTEGER), value
 FROM scores JOIN wanted_dimensions USING (scorer, dimension, version)
@@ -33,7 +32,7 @@ _PAIRS = f"""
 SELECT pairs.seq AS number, one.seq AS a, other.seq AS b FROM pairs
 JOIN (SELECT seq, hash(sha256) AS "key" FROM candidates) AS one ON hash(a) = one."key"
 JOIN (SELECT seq, hash(sha256) AS "key" FROM candidates) AS other ON hash(b) = other."key"
-WHERE split_part(strategy, ':', 1) NOT IN ({_CHECKS})
+WHERE NOT {CHECKS_PEOPLE}
 """
 
 

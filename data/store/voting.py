@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import duckdb
@@ -16,6 +17,8 @@ from data.store.rows import vote_payload
 
 STORED = ("pair", "annotator", "seq", "time_ms")
 """The columns of a stored vote that tell a retry from a new vote, and make its receipt."""
+Look = Callable[[str, Sequence[str], Sequence[str]], Mapping[str, tuple[Any, ...]]]
+"""`look(kind, ids, columns)` on either engine: the wanted columns of those ids that exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,20 +50,13 @@ def store_new(
     Raises:
         UserError: if one of them does not fit the database; then none is stored.
     """
-    known = reading.rows_by_id(cursor, "votes", [vote.id for vote in votes], STORED)
-    new: dict[str, Vote] = {}
-    for vote in votes:
-        if vote.id in known:
-            same_vote(vote, *known[vote.id][:2])
-        elif vote.id in new:
-            same_vote(vote, new[vote.id].pair, new[vote.id].annotator)
-        else:
-            new[vote.id] = vote if vote.time_ms else replace(vote, time_ms=now_ms)
-    stamped = list(new.values())
-    _check(cursor, stamped)
+    look = partial(reading.rows_by_id, cursor)
+    new = unknown(look, votes)
+    refuse_misfits(look, new)
+    stamped = [vote if vote.time_ms else replace(vote, time_ms=now_ms) for vote in new]
     if stamped:
         entries = journal.extend([vote_payload(vote) for vote in stamped])
-        mine.update(new)
+        mine.update(vote.id for vote in stamped)
         writing.insert_votes(cursor, stamped, entries)
     return stamped
 
@@ -95,7 +91,20 @@ def acknowledged(
     return made
 
 
-def same_vote(vote: Vote, pair: str, annotator: str) -> None:
+def unknown(look: Look, votes: Sequence[Vote]) -> list[Vote]:
+    """The votes to store, the first of each id; refuses an id that another vote has."""
+    known = dict(look("votes", [vote.id for vote in votes], STORED[:2]))
+    new = []
+    for vote in votes:
+        if vote.id in known:
+            _same_vote(vote, *known[vote.id])
+        else:
+            known[vote.id] = (vote.pair, vote.annotator)
+            new.append(vote)
+    return new
+
+
+def _same_vote(vote: Vote, pair: str, annotator: str) -> None:
     """Refuse an id that is taken by a vote about another pair or by another annotator."""
     if (vote.pair, vote.annotator) != (pair, annotator):
         raise UserError(
@@ -104,18 +113,19 @@ def same_vote(vote: Vote, pair: str, annotator: str) -> None:
         )
 
 
-def _check(cursor: duckdb.DuckDBPyConnection, votes: Sequence[Vote]) -> None:
-    pairs = reading.rows_by_id(cursor, "pairs", [vote.pair for vote in votes], ("a", "b"))
+def refuse_misfits(look: Look, votes: Sequence[Vote]) -> None:
+    """Refuse votes that do not fit the database; one may revise another before it."""
+    pairs = look("pairs", [vote.pair for vote in votes], ("a", "b"))
     wanted = [vote.revises for vote in votes if vote.revises is not None]
-    earlier = reading.rows_by_id(cursor, "votes", wanted, ("pair", "annotator"))
+    earlier = dict(look("votes", wanted, STORED[:2]))
     for vote in votes:
-        fits_pair(vote, pairs.get(vote.pair))
+        _fits_pair(vote, pairs.get(vote.pair))
         if vote.revises is not None:
-            fits_revised(vote, earlier.get(vote.revises))
+            _fits_revised(vote, earlier.get(vote.revises))
         earlier[vote.id] = (vote.pair, vote.annotator)
 
 
-def fits_pair(vote: Vote, clips: tuple[Any, ...] | None) -> None:
+def _fits_pair(vote: Vote, clips: tuple[Any, ...] | None) -> None:
     """Refuse an unknown pair (`clips` is None) and other clips than the pair's."""
     if clips is None:
         raise UserError(
@@ -129,7 +139,7 @@ def fits_pair(vote: Vote, clips: tuple[Any, ...] | None) -> None:
         )
 
 
-def fits_revised(vote: Vote, earlier: tuple[Any, ...] | None) -> None:
+def _fits_revised(vote: Vote, earlier: tuple[Any, ...] | None) -> None:
     """Refuse to revise an unknown vote, or one by somebody else or about another pair."""
     if earlier is None:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Rows into the tables, inside a transaction of the caller. Every INSERT of records is here."""
+"""New rows into the tables, numbered on from the last, inside a transaction of the caller."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from data.records import KINDS, Vote
 from data.store.database import transaction
 from data.store.journal import Entry
-from data.store.reading import quoted
+from data.store.reading import newest, quoted
 from data.store.rows import IDENTITY, REPLACING, SCHEMAS, payloads_table, to_table, vote_row
 
 _VOTE_COLUMNS = [*SCHEMAS["votes"].names, "seq", "salt", "chain"]
@@ -37,7 +37,7 @@ def insert_new(cursor: duckdb.DuckDBPyConnection, kind: str, table: pa.Table) ->
     Of `REPLACING` kinds (scores, runs) a row that differs from the newest of its identity is
     appended too, and counts from then on, but is not new. Not for votes: they are journalled.
     """
-    key, columns = IDENTITY[kind], quoted(SCHEMAS[kind].names)
+    key = IDENTITY[kind]
     same = " AND ".join(f'known."{name}" = incoming."{name}"' for name in key)
     keep = "DESC" if kind in REPLACING else "ASC"
     places = pa.array(range(table.num_rows), pa.int64())
@@ -51,13 +51,19 @@ def insert_new(cursor: duckdb.DuckDBPyConnection, kind: str, table: pa.Table) ->
     counted = f"SELECT count(*) FROM incoming WHERE {absent}"
     new = cursor.execute(counted).fetchall()[0][0]
     wanted = _differs(kind) if kind in REPLACING else absent
-    cursor.execute(
-        f"INSERT INTO {kind} (seq, {columns}) "
-        f"SELECT (SELECT coalesce(max(seq), 0) FROM {kind}) + row_number() OVER (ORDER BY place), "
-        f"{columns} FROM incoming WHERE {wanted} ORDER BY place"
-    )
+    append(cursor, kind, f"incoming WHERE {wanted}", order="place")
     cursor.execute("DROP TABLE incoming")
     return new
+
+
+def append(cursor: duckdb.DuckDBPyConnection, kind: str, rows: str, *, order: str) -> None:
+    """Append `rows` (what stands after FROM) in the order of a column, numbered on."""
+    columns = quoted(SCHEMAS[kind].names)
+    cursor.execute(
+        f"INSERT INTO {kind} (seq, {columns}) "
+        f"SELECT (SELECT coalesce(max(seq), 0) FROM {kind}) + "
+        f"row_number() OVER (ORDER BY {order}), {columns} FROM {rows} ORDER BY {order}"
+    )
 
 
 def _differs(kind: str) -> str:
@@ -70,8 +76,7 @@ def _differs(kind: str) -> str:
     )
     return (
         f"NOT EXISTS (SELECT 1 FROM (SELECT * FROM {kind} "
-        f'WHERE "{key[0]}" IN (SELECT "{key[0]}" FROM incoming) QUALIFY row_number() '
-        f"OVER (PARTITION BY {quoted(key)} ORDER BY seq DESC) = 1) AS newest "
+        f'WHERE "{key[0]}" IN (SELECT "{key[0]}" FROM incoming){newest(kind)}) AS newest '
         f"WHERE {same} AND {equal})"
     )
 

@@ -192,6 +192,16 @@ def test_what_the_campaign_does_not_ask_is_refused_by_name(db, open_site, rest, 
     assert site.votes() == []
 
 
+@pytest.mark.parametrize(
+    ("wanted", "said"), [("auto", "lite"), ("shapes", "shapes"), ("vbench", None)]
+)
+def test_the_campaigns_profile_comes_before_the_pairs_own(db, open_site, wanted, said):
+    """The pairs were made by `lite`; `shapes` knows some of its scores, `vbench` none."""
+    showing = open_site(db, profile=wanted, blind=0.0).next("anna")
+    assert (showing.opinion and showing.opinion.profile) == said
+    assert showing.scored == (said is not None)
+
+
 def test_leases_last_as_long_as_the_campaign_says(db, open_site):
     site = open_site(db, lease_seconds=60)
     site.next("anna")

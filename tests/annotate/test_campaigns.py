@@ -9,6 +9,8 @@ import pytest
 
 from annotate import campaign as command
 from annotate.campaigns import Campaign, Example, decided, read, stored
+from annotate.desk import Desk
+from annotate.protocol import Protocol
 from data.errors import UserError
 from data.records import Candidate, Decision, Pair, Prompt, Vote
 from data.store import Store, add
@@ -28,6 +30,17 @@ def test_the_newest_decision_holds_and_fields_of_a_newer_program_are_passed_over
     first = decided(Campaign(blind=0.5), by="me", now_ms=1)
     later = dataclasses.replace(first, id="x", values={"blind": 0.25, "colour": "red"})
     assert stored([first, later]) == {"default": Campaign(blind=0.25)}
+
+
+def test_a_decision_of_few_words_is_a_whole_campaign():
+    """As `train.compare` decides: what it does not name is as it is for everybody."""
+    said = {"name": "compare-7", "title": "Which?", "blind": 1.0, "redundancy": 3,
+            "questions": ["visual", "overall"]}  # fmt: skip
+    few = Decision(id="1", topic="campaign", subject="compare-7", values=said, time_ms=1)
+    whole = Campaign(
+        name="compare-7", title="Which?", blind=1.0, redundancy=3, questions=("visual", "overall")
+    )
+    assert stored([few]) == {"compare-7": whole}
 
 
 @pytest.mark.parametrize(
@@ -106,13 +119,35 @@ def test_set_changes_what_is_named_and_leaves_the_rest(db, capsys, tmp_path):
 def test_show_says_what_is_missing_and_list_counts(db, capsys):
     ran(db, capsys, "set", "default", "--gold", "0.1", "--practice", "5")
     said = ran(db, capsys, "show", "default")
-    assert "! 1 gold pairs are needed and 0 are there: python -m data.gold" in said
-    assert "! 5 practice pairs are needed" in said
+    make = f"python -m data.gold --db {db} --campaign default"
+    assert f"! no gold pairs are there, so none are asked; make some: {make} --use gold" in said
+    assert "! 5 practice pairs are needed and 0 are there, so nobody practises" in said
+    assert f"make them: {make} --use practice -n 5\n" in said
     ran(db, capsys, "pause", "default")
     line = ran(db, capsys, "list").splitlines()[-1].split()
     assert (line[0], line[1], line[2], line[-1]) == ("default", "3", "2", "paused")
     ran(db, capsys, "resume", "default")
     assert not stored(decisions(db))["default"].paused
+
+
+def test_a_campaign_that_cannot_be_asked_stops_no_other_and_is_mended_by_set(db, capsys):
+    """Another command's word is not checked when it is stored."""
+    values = {"title": "Which?", "blind": 1.0, "questions": ["beauty", "overall"]}
+    wrong = Decision(id="1", topic="campaign", subject="compare-7", values=values, time_ms=1)
+    add(db, [wrong])
+    with Store.own(db) as owner:
+        desk = Desk(db, owner, Protocol())
+        with desk.session("anna", "compare-7") as anna:
+            assert anna.campaign.paused
+        with desk.session("anna") as anna:
+            assert anna.next() is not None
+    assert command.main(["--db", str(db), "show", "compare-7"]) == 2
+    said = capsys.readouterr().err
+    assert "cannot be asked as it was decided: No question 'beauty'; there are: visual" in said
+    assert f"python -m annotate.campaign --db {db} set compare-7" in said
+    ran(db, capsys, "set", "compare-7", "--questions", "visual")
+    mended = stored(decisions(db))["compare-7"]
+    assert (mended.questions, mended.blind, mended.paused) == (("visual", "overall"), 1.0, False)
 
 
 def test_requeue_by_pair_by_person_and_by_disagreement(db, capsys):
@@ -137,6 +172,7 @@ def test_requeue_by_pair_by_person_and_by_disagreement(db, capsys):
         (("requeue", "--pair", "x"), "Campaign 'default' has no pair 'x'"),
         (("requeue", "--annotator", "x"), "'x' has no votes that count"),
         (("set", "default", "--blind", "2"), "blind is 2.0"),
+        (("set", "default", "--profile", "calibrated:x"), "'calibrated:x'; it must be one of"),
         (("set", "default", "--guideline", "/nowhere"), "--guideline /nowhere cannot be read"),
         (("tries", "anna", "-1"), "tries is -1"),
     ],

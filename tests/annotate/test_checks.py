@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 import pytest
 
 from annotate import deciding, pauses
 from annotate.campaigns import Campaign
-from annotate.checks import APART, drawn, rounds, too_often_wrong
+from annotate.checks import answers_in_all, drawn, rounds, too_often_wrong
 from annotate.words import RefusedError
-from data.records import Pair, Vote
+from data.records import Candidate, Decision, Pair, Vote
 from tests.annotate.conftest import PAIRS
-from tests.annotate.working import ballot, fresh, open_site, with_known
+from tests.annotate.working import ballot, fresh, one_pair, open_site, with_known
 
 __all__ = ["open_site"]
 
@@ -27,6 +28,20 @@ def test_the_shares_are_drawn_by_number_and_repeat():
     assert abs(counts["gold"] - 200) < 54
     assert abs(counts["repeat"] - 180) < 54  # of those that are not gold
     assert {drawn(Campaign(), "anna", number) for number in range(99)} == {None}
+
+
+def test_how_many_answers_much_work_takes():
+    """At 0.1 each, 0.9 * 0.1 of all are repeats: 8100 of 10,000 are work, and 1,000 are gold.
+
+    With 10 gold pairs in all it is (9090 + 10) / (1 - 0.09); without any 9100 / 0.91.
+    """
+    campaign = Campaign(gold=0.1, repeat=0.1)
+    assert answers_in_all(campaign, "anna", 8100, 1000) == 10_000
+    assert answers_in_all(campaign, "anna", 8100, 99_999) == 10_000
+    assert answers_in_all(campaign, "anna", 9090, 10) == 10_000
+    assert answers_in_all(campaign, "anna", 9100, 0) == 10_000
+    near = answers_in_all(campaign, "anna", 2000, 10)  # counted one by one: the same, about
+    assert abs(near - 2010 / 0.91) < 4 * (2010 * 0.09) ** 0.5
 
 
 def test_rounds_of_practice_by_hand():
@@ -48,6 +63,7 @@ def test_rounds_of_practice_by_hand():
     more = rounds(yes * 3 + no * 2 + no * 2 + yes * 3, of=5, share=0.8, tries=3)
     assert (more.failed, more.now.tries_left) == (False, 1)
     assert rounds(yes * 4 + no, of=5, share=0.8, tries=1).now.needed == 4  # not 5 by rounding
+    assert rounds(yes * 2, of=3, share=0.8, tries=1).now.needed == 3  # 2 of 3 are less than 0.8
 
 
 def test_nobody_is_warned_before_five_and_the_newest_twenty_count():
@@ -140,10 +156,10 @@ def test_a_repeat_has_the_sides_swapped_and_is_no_label(world, make_db, tmp_path
         asked.append(showing.pair.id)
         if not showing.pair.trains:
             firsts.append(showing.pair.strategy.removeprefix("repeat:"))
-            assert len(asked) - 1 - asked.index(firsts[-1]) >= APART
+            assert len(asked) - 1 - asked.index(firsts[-1]) >= 8
             before = next(vote for vote in site.votes() if vote.pair == firsts[-1])
             assert (before.left, before.right) == (showing.right, showing.left)
-    assert kinds[:APART] == [True] * APART
+    assert kinds[:8] == [True] * 8
     assert firsts
     assert len(set(firsts)) == len(firsts)
     assert left == list(range(len(asked)))[::-1]  # the counter tells nothing apart
@@ -216,6 +232,44 @@ def test_practice_is_neither_undone_nor_edited_nor_answered_twice(practising):
             with pytest.raises(RefusedError, match="not taken back or changed"):
                 act()
         assert len(practising.votes()) == 1
+
+
+def test_what_is_asked_for_and_not_there_stops_nobody(db, open_site):
+    site = open_site(db, gold=0.5, practice=10, blind=0.0)
+    with site.at_work("anna") as anna:
+        assert anna.progress().practice is None
+        assert anna.progress().left == PAIRS
+    assert shown_kinds(site, "anna") == ["test"] * PAIRS
+
+
+def test_practice_keeps_no_pair_of_another_campaign_from_others(
+    world, make_db, tmp_path, open_site
+):
+    alone = dataclasses.replace(next(r for r in world.records if isinstance(r, Pair)), campaign="b")
+    records = with_known([*world.records, alone], "practice", 4)
+    site = open_site(make_db(tmp_path, records), practice=4, blind=0.0)
+    with site.at_work("anna", "b") as anna:
+        assert anna.next().pair == alone
+    assert site.next("anna").practice
+    with site.at_work("bob", "b") as bob:
+        assert bob.next().pair == alone
+
+
+def test_a_gold_pair_whose_clip_comes_late_is_asked_from_then_on(
+    world, make_db, tmp_path, open_site
+):
+    records = one_pair(world.records)
+    late = next(one for one in world.records if isinstance(one, Candidate) and one not in records)
+    first = next(one for one in records if isinstance(one, Pair))
+    gold = Pair.of(first.a, late.sha256, prompt=first.prompt, strategy="gold:frozen")
+    known = Decision(id="g", topic="gold", subject=gold.id, time_ms=1,
+                     values={"expected": first.a, "kind": "frozen", "use": "gold"})  # fmt: skip
+    site = open_site(make_db(tmp_path, [*records, gold, known]), gold=0.9, redundancy=9)
+    with site.at_work("anna") as anna:
+        assert anna.asking.known.gold == ()
+    site.desk.store.add([late])
+    with site.at_work("anna") as anna:
+        assert anna.asking.known.gold == (gold.id,)
 
 
 def test_who_is_often_wrong_on_gold_is_warned_at_every_tenth_answer(

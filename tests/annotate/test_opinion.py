@@ -18,14 +18,14 @@ PAIR = Pair.of(A, B, prompt="p", profile="lite")
 
 
 def opinion_of(
-    scores: Iterable[Score], *, pair: Pair = PAIR, left: str = A, right: str = B, **settings
+    scores: Iterable[Score], *, pair: Pair = PAIR, left: str = A, right: str = B
 ) -> Opinion | None:
     """What is said when these scores are there; clip A is row 0, clip B row 1."""
     table = Scores()
     for score in scores:
         row, value = np.array([[A, B].index(score.candidate)]), np.array([score.value])
         table.put(score.scorer, score.dimension, row, value, of=2)
-    return Opinions(table, **settings)(pair, ([A, B].index(left), [A, B].index(right)))
+    return Opinions(table)(pair, ([A, B].index(left), [A, B].index(right)))
 
 
 def test_both_clips_are_put_side_by_side():
@@ -86,9 +86,6 @@ def test_automatic_takes_the_pairs_profile_then_the_fullest_that_has_scores():
     assert mine is not None
     assert fullest is not None
     assert (mine.profile, fullest.profile) == ("lite", "shapes")
-    forced = opinion_of(both, pair=bare, profile="lite")
-    assert forced is not None
-    assert forced.profile == "lite"
 
 
 def test_every_dimension_that_a_profile_may_lack_has_a_name():

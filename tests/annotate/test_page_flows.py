@@ -62,11 +62,13 @@ def test_questions_one_after_the_other_with_strength_remark_and_a_step_back(visi
     assert vote.strength == "clearly"
     assert vote.answers == {"visual": "left", "motion": "tie", "flags": "text"}
     assert vote.reason == "1234 six fingers, x and s too"
-    # The next pair begins anew: first question, no remark.
+    # The next pair begins anew: first question, no remark; its seconds are those of all questions.
     me.says(".sl-question", "better made, frame by frame")
     assert me.page.input_value(".sl-comment textarea") == ""
+    me.page.wait_for_timeout(1500)
     me.press("3", "3").key("1")
     assert votes_of(db, "quin")[1].strength == "slightly"
+    assert votes_of(db, "quin")[1].seconds > 1.5
     # "Both unusable" answers the whole pair, whatever the question.
     me.key("x")
     assert votes_of(db, "quin")[2].unusable
@@ -188,6 +190,7 @@ def test_the_gate_opens_when_both_clips_have_played_once(visit, site):
     assert me.page.is_disabled(".sl-answers [data-act=left]:not([data-strong])")
     me.press("1")
     assert votes_of(db, "gil") == []
+    assert not [request for request in me.requests if request.url.endswith("/api/vote")]
     me.press("[", " ")  # slower, and play
     me.says(".sl-gate", "s left")
     me.page.wait_for_selector(".sl-gate", state="hidden")

@@ -184,6 +184,9 @@ def test_gold_is_not_told_from_others_by_anything_that_is_sent(
         kinds.append(set(sent["pair"]) | set(sent) | set(sent["progress"]))
         for word in ("gold", "frozen", "strategy", "expected", "repeat"):
             assert word not in page.text.lower()
+        whole = client.get("/api/next").json()
+        choice = {one["name"]: one["left"] for one in whole["campaign"]["campaigns"]}
+        assert choice == {"default": whole["progress"]["left"]}  # two counters would tell them
         page = cast(client, sent)
     assert all(kind == kinds[0] for kind in kinds)
 

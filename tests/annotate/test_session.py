@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -11,10 +12,11 @@ from annotate import desk as desk_module
 from annotate.protocol import Ballot, Showing
 from annotate.session import Session
 from data.errors import UserError
-from data.records import Vote
+from data.records import Pair, Vote
 from data.store import Store, add
 from data.votes import live_votes
 from tests.annotate.conftest import PAIRS
+from tests.annotate.small import vote as cast
 
 
 def fresh() -> str:
@@ -212,6 +214,31 @@ def test_what_another_command_adds_is_seen_without_a_restart(
     add(db, world.records)
     with desk.session("anna") as anna:
         assert anna.next() is not None
+
+
+def test_reading_somebodys_many_votes_keeps_nobody_waiting_and_loses_none(
+    world, db, open_desk, monkeypatch
+):
+    desk = open_desk(db, blind=0.0, redundancy=3)
+    pair = next(one for one in world.records if isinstance(one, Pair))
+    read = desk.store.votes_of
+
+    def work(who: str) -> str:
+        with desk.session(who) as session:
+            return session.vote(ballot(session.next(), "left")).status
+
+    def slow(who: str) -> list[Vote]:
+        votes = read(who)
+        if who == "anna":  # while hers are on their way, bob votes, and so does she elsewhere
+            desk.store.vote(cast(pair, "anna"))
+            with ThreadPoolExecutor(1) as pool:
+                assert pool.submit(work, "bob").result(timeout=20) == "stored"
+        return votes
+
+    monkeypatch.setattr(desk.store, "votes_of", slow)
+    with desk.session("anna") as anna:
+        assert anna.track.done == 1
+        assert anna.track.standing(pair.id) is not None
 
 
 def test_everything_is_there_again_after_a_restart(db, open_desk):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from data.agreement import agreement, duel, wilson, win_rate
+from data.bootstrap import generator, share
 from data.records import Pair, Vote
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
@@ -76,6 +78,19 @@ def test_an_undone_blind_answer_leaves_altogether():
     assert found.changed == 0
 
 
+def test_two_tabs_of_one_person_are_one_blind_answer():
+    # x answered in two tabs: the newer chain stands, and is all that is counted anywhere.
+    votes = [
+        vote("b1", B, who="x", exposure="blind"),
+        vote("b2", A, who="x", exposure="blind"),
+        vote("s3", A, who="x", exposure="shown", revises="b2"),
+    ]
+    found = agreement([PAIR], votes)
+    assert (found.blind.confirmations, found.blind.overrides) == (1, 0)
+    assert (found.revealed.confirmations, found.revealed.overrides) == (1, 0)
+    assert (found.overall.confirmations, found.shown.confirmations) == (1, 0)
+
+
 def test_votes_about_other_pairs_are_ignored_and_nothing_is_no_data():
     found = agreement([UNSCORED], [vote("1", A)])
     assert found.overall.agreement.share is None
@@ -132,6 +147,14 @@ def test_win_rate_counts_ties_as_half_and_repeats_with_its_seed():
     assert (found.low, found.high) == (0.5, 0.75)
     assert win_rate(outcomes, seed=3) == found
     assert win_rate([]).share is None
+
+
+def test_a_win_rate_has_the_interval_of_every_other_share():
+    outcomes = [(str(i % 8), [0.0, 0.5, 1.0][i % 3]) for i in range(32)]
+    prompts, won = zip(*outcomes, strict=True)
+    mine = win_rate(outcomes, seed=3)
+    other = share(prompts, np.array(won), generator(3, "win rate"))
+    assert (mine.share, mine.low, mine.high) == (other.value, other.low, other.high)
 
 
 def test_clips_of_one_prompt_are_not_independent():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,12 @@ def test_a_second_time_gives_the_same_bytes_and_stores_nothing_new(biased, capsy
     calibrate.main(["--db", biased, "--draws", "20", "--json", str(again)])
     assert again.read_bytes() == Path(biased).with_name("found.json").read_bytes()
     assert len(every(decisions(biased))) == 1
-    assert "It predicts better" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "It predicts better" in told
+    assert "posterior said" in told
+    rows = json.loads(again.read_text())["labels"]["posterior"]["curve"]
+    assert sum(row["answered"]["n"] for row in rows) == 240
+    assert f"{rows[0]['predicted']:.2f}" in told.partition("posterior said")[2]
 
 
 def test_use_list_and_back(biased, capsys):
@@ -99,6 +105,24 @@ def test_pairs_are_made_with_it(biased):
     report = pair.run(pair.Config(db=biased, profile=found.name, campaign="second"))
     assert [made.profile for made in report.pairs] == [found.name]
     assert profile_named(found.name, decisions(biased)).base == "lite"
+
+
+def test_pairs_made_with_a_calibration_are_calibrated_as_their_profile(biased, tmp_path):
+    # Only pairs of a calibrated profile: the fit is of the table below it, as before.
+    made = world(60, [0.9], each=1)
+    with Store.open(biased) as store:
+        (found,) = every(store.all("decisions")).values()
+    pairs = [replace(one, profile=found.name) for one in made.pairs]
+    db = database(tmp_path, replace(made, pairs=pairs))
+    with Store.open(db) as store:
+        store.add(decisions(biased))
+    assert calibrate.run(Config(db=db, draws=2)).profile == "lite"
+
+
+def test_a_json_file_that_cannot_be_written_is_named(biased, tmp_path, capsys):
+    gone = tmp_path / "gone" / "found.json"
+    assert calibrate.main(["--db", biased, "--draws", "1", "--json", str(gone)]) == 2
+    assert f"--json {gone} cannot be written (No such file" in capsys.readouterr().err
 
 
 def test_few_votes_are_collected_and_nothing_is_stored(tmp_path, capsys):

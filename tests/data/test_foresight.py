@@ -48,6 +48,22 @@ def test_held_out_answers_are_not_seen():
     assert len(found.answers) == 60
 
 
+def test_a_revealed_answer_is_judged_and_held_out_as_it_was_first_given():
+    made = world(60, [0.9], each=1)
+    best = {pair.id: pair.best for pair in made.pairs}
+    revealed = [
+        replace(
+            cast, id=f"{cast.id} kept", revises=cast.id, preferred=best[cast.pair],
+            exposure="shown", time_ms=2,
+        )
+        for cast in made.votes
+    ]  # fmt: skip
+    found = foresee(made.pairs, made.scores, [*made.votes, *revealed], LITE)
+    before = foresee(made.pairs, made.scores, made.votes, LITE)
+    assert found.answers.tolist() == before.answers.tolist()
+    assert set(found.predicted["human"].tolist()) == {0.5}
+
+
 def test_the_posterior_foresees_better_and_is_about_calibrated():
     made = world(250, [0.85, 0.85, 0.85], each=2, weights=[0.2, 0.2, 0.2, 0.2, -0.1, 0.1, 0.0])
     found = foresee(made.pairs, made.scores, made.votes, LITE)

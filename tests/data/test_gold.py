@@ -85,6 +85,14 @@ def test_the_same_command_again_adds_nothing_and_a_larger_one_adds_the_rest(db):
     assert sum(most.made.values()) == 12  # six clips, two kinds
 
 
+def test_practice_tells_no_answer_of_a_gold_pair(db):
+    """Six clips in five kinds are thirty pairs: ten of each use need not meet."""
+    made(db, n=10)
+    _, pairs, _ = made(db, n=10, use="practice")
+    asked = [(one.a, one.b) for one in pairs]
+    assert len(asked) == len(set(asked)) == 20
+
+
 def test_nothing_pairs_gold_copies_and_they_never_train(db):
     _, pairs, _ = made(db, n=5)
     for number, one in enumerate(pairs):

@@ -85,6 +85,14 @@ def test_with_ties_is_honest_about_what_was_fitted():
     assert found.share.low < found.share.value < found.share.high
 
 
+def test_prompts_that_nobody_voted_on_change_nothing():
+    # Dealing folds over all prompts could put every one with votes into a single fold.
+    margin, said = np.arange(40) / 40, np.where(np.arange(40) < 12, 0, 1)
+    few = with_ties(columns(margin, said, prompt=np.arange(40) % 8), seed=0, what="x")
+    among_many = with_ties(columns(margin, said, prompt=np.arange(40) % 8 * 97), seed=0, what="x")
+    assert few == among_many
+
+
 def test_noise_gains_nothing_from_the_fit():
     # Ties have nothing to do with the margin: nobody can be right more often than in one of three.
     rng = np.random.default_rng(1)

@@ -12,6 +12,8 @@ from data import pull
 from data.errors import UserError
 from data.records import KINDS
 from data.store import Store, add
+from data.store.backup import backup, restore
+from data.store.places import Places
 
 from .store.cluster import Server
 from .store.conftest import fresh_url
@@ -102,6 +104,26 @@ def test_a_lost_or_foreign_mark_costs_time_and_no_record(
     add(other, [*WORLD, vote(id="other")])
     assert pull.run(pull.Config(source=other, db=str(file)))["votes"] == 1
     assert json.loads(mark.read_text())["source"] != json.loads(kept)["source"]
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_restored_file_is_pulled_into_from_the_beginning(
+    url: str, tmp_path: Path, *, by_hand: bool
+) -> None:
+    """What came since the backup is gone with the file; seven later votes must not hide that."""
+    file = tmp_path / "prefs.duckdb"
+    add(file, WORLD)
+    folder = backup(Places.of(file), tmp_path / "to", now_ms=1)
+    config = pull.Config(source=url, db=str(file))
+    assert pull.run(config)["votes"] == 7
+    if by_hand:
+        for leftover in (file, tmp_path / "prefs.duckdb.journal"):
+            leftover.unlink()
+    restore(Places.of(file), folder, force=not by_hand, now_ms=2)
+    add(file, [vote(PAIRS[0], f"here{n}", id=f"here{n}") for n in range(9)])
+    assert pull.run(config)["votes"] == 7
+    with Store.open(file) as store:
+        assert store.count("votes") == 16
 
 
 def test_it_pulls_into_the_file_of_a_running_app_that_has_votes_of_its_own(

@@ -74,6 +74,14 @@ def test_an_arena_log_becomes_votes_without_clips(db, file, capsys):
     }
 
 
+def test_a_word_too_long_for_a_file_name_is_a_clip_that_is_not_here(db, file, capsys):
+    words = [f"{letter * 300}.mp4" for letter in "xy"]
+    path = file("long.csv", f"prompt,left,right,preferred\na cat,{words[0]},{words[1]},left\n")
+    assert ingest.main(["--votes", path, "--db", db]) == 0
+    assert "1 new votes" in capsys.readouterr().out
+    assert {one.settings["named"] for one in taken(db)[2]} == set(words)
+
+
 def test_the_same_file_twice_counts_once(db, file, capsys):
     path = file("arena.csv", ARENA)
     ingest.main(["--votes", path, "--db", db])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.records import Vote
-from data.votes import live_votes
+from data.votes import first_answers, live_votes
 
 LEFT, RIGHT = "a" * 64, "b" * 64
 
@@ -58,6 +58,20 @@ def test_of_two_unrevised_votes_the_newest_stands() -> None:
 def test_annotators_and_pairs_are_apart_and_come_oldest_first() -> None:
     votes = [vote("x", 3, annotator="two"), vote("y", 1), vote("z", 2, pair="q")]
     assert standing(*votes) == ["y", "z", "x"]
+
+
+def test_the_first_answer_is_the_last_blind_one_of_what_stands() -> None:
+    votes = [
+        vote("guess", 1, exposure="blind"),
+        vote("blind", 2, exposure="blind", revises="guess"),
+        vote("reveal", 3, revises="blind"),
+        vote("edit", 4, revises="reveal"),
+        vote("other", 5, annotator="two"),
+        vote("gone", 6, annotator="three", exposure="blind"),
+        vote("undo", 7, annotator="three", exposure="blind", outcome="undo", revises="gone"),
+    ]
+    assert [one.id for one in first_answers(votes)] == ["blind", "other"]
+    assert [one.id for one in live_votes(votes)] == ["edit", "other"]
 
 
 @given(st.permutations(range(6)))

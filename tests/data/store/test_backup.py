@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import subprocess
 from collections.abc import Iterable
 from dataclasses import replace
@@ -16,6 +17,8 @@ from data.records import KINDS
 from data.store import Owner, Store, add, backup
 from data.store.__main__ import main
 from data.store.backup import known_backups
+from data.store.entrances import Invitation
+from data.store.people import Account, People
 from data.store.places import Places
 from data.store.schema import NEWEST
 
@@ -149,6 +152,80 @@ def test_one_changed_byte_is_refused(
     (saved / name).unlink()
     assert main(["restore", str(saved), "--db", str(target)]) == 2
     assert f"{name} is missing" in capsys.readouterr().err
+
+
+def test_a_list_that_leaves_a_file_out_is_refused(saved: Path, tmp_path: Path) -> None:
+    sums = saved / "SHA256SUMS"
+    sums.chmod(0o600)
+    sums.write_text("".join(line for line in sums.open() if "votes.journal" not in line))
+    with pytest.raises(UserError, match=r"votes\.journal is damaged"):
+        backup.restore(Places.of(tmp_path / "r.duckdb"), saved, now_ms=1)
+
+
+def accounts(path: Path) -> People:
+    """Ada, signed in, with a token and an open invitation, and Bo."""
+    people = People.of(path)
+    for name, role in (("Ada", "admin"), ("Bo", "annotator")):
+        known = {"id": f"p-{name}", "spelling": name.lower(), "password": f"$hash of {name}"}
+        people.add(Account(name=name, role=role, since_ms=5, **known))
+    people.sessions.begin("cookie", "p-Ada", now_ms=0, until_ms=9**15)
+    people.tokens.give("t0ken", "p-Ada", now_ms=0)
+    people.invitations.add(Invitation(hash="cafe", role="lead", name="Cy Inv", expires_ms=9**15))
+    people.tries.allow({"name typed in haste": 5}, now_ms=1, window_ms=9)
+    return people
+
+
+def test_accounts_come_back_and_what_lets_in_without_a_password_does_not(
+    owner: Owner, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without them whoever comes would be let in; and nobody would know who an id was."""
+    people = accounts(owner.path)  # the app is running, and has the file open
+    folder = back_up(owner.path, tmp_path / "backups")
+    kept = folder / "accounts.sqlite"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o400
+    words = (b"cookie", b"t0ken", b"cafe", b"Cy Inv", b"typed in haste")
+    assert [word for word in words if word in kept.read_bytes()] == []
+    assert f"{kept.name}\n" in (folder / "SHA256SUMS").read_text()
+    target = tmp_path / "new" / "prefs.duckdb"
+    target.parent.mkdir()
+    assert main(["restore", str(folder), "--db", str(target)]) == 0
+    assert "everybody signs in anew" in capsys.readouterr().out
+    back = People.of(target)
+    assert back.on
+    assert back.all() == people.all()
+    assert back.holding("t0ken") is None
+    assert back.signed_in("cookie", now_ms=1, until_ms=9**15) is None
+    assert back.invitations.open(now_ms=0) == []
+    assert stat.S_IMODE(Places.of(target).people.stat().st_mode) == 0o600
+    people.close()
+    back.close()
+
+
+def test_a_restore_does_not_let_in_who_was_shut_out_since(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    people = accounts(path)
+    folder = back_up(path, tmp_path / "backups")
+    people.set_active("p-Bo", active=False)
+    assert main(["restore", str(folder), "--db", str(path), "--force"]) == 0
+    assert "prefs.duckdb.people stays as it is" in capsys.readouterr().out
+    assert [one.active for one in people.all()] == [True, False]
+    people.close()
+
+
+def test_damaged_accounts_are_neither_saved_nor_restored(path: Path, tmp_path: Path) -> None:
+    accounts(path).close()
+    folder = back_up(path, tmp_path / "backups")
+    kept, target = folder / "accounts.sqlite", Places.of(tmp_path / "r.duckdb")
+    kept.chmod(0o600)
+    kept.write_bytes(kept.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"accounts\.sqlite is damaged"):
+        backup.restore(target, folder, now_ms=1)
+    assert not target.people.exists()
+    Places.of(path).people.write_bytes(b"no database at all, and longer than a header" * 9)
+    with pytest.raises(UserError, match=r"prefs\.duckdb\.people cannot be copied"):
+        backup.backup(Places.of(path), tmp_path / "second", now_ms=1)
+    assert list((tmp_path / "second").iterdir()) == []
 
 
 def test_what_is_no_backup_or_has_no_database(

@@ -16,6 +16,7 @@ from data.records import KINDS, Decision, Run, Vote
 from data.store import Owner, Store, add, swap
 from data.store.__main__ import main
 from data.store.journal import damage
+from data.store.people import Account, People
 from data.votes import live_votes
 
 from .material import PAIRS, excluded, vote
@@ -199,6 +200,35 @@ def test_what_was_not_ready_is_thrown_away(voted: Path) -> None:
     (anew / "prefs.duckdb").write_bytes(b"half")
     assert votes_in(voted) == before
     assert not anew.exists()
+
+
+def test_somebody_who_decided_and_never_voted(
+    voted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(voted, [replace(excluded("bob"), by="Lea Decider"), replace(RUN, id="dpo-3")])
+    before = chains(voted)
+    assert main(["erase", "Lea Decider", "--db", str(voted)]) == 0
+    assert "whatever named the person names erased-" in capsys.readouterr().out
+    assert holding(voted.parent, "Lea Decider") == []
+    assert chains(voted) == before
+    assert main(["check", "--db", str(voted)]) == 0
+    with Store.open(voted) as store:
+        assert excluded_people(store.all("decisions")) == {NAME, "bob"}
+    assert main(["erase", "Lea Decider", "--db", str(voted)]) == 2
+    assert "is by 'Lea Decider' or names them" in capsys.readouterr().err
+
+
+def test_backups_are_named_for_an_account_without_votes(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    people = People.of(path)
+    people.add(Account(id="p-1", spelling="ada", name="Ada", role="admin", since_ms=1))
+    people.close()
+    assert main(["backup", "--db", str(path), "--to", str(tmp_path / "to")]) == 0
+    (folder,) = (tmp_path / "to").iterdir()
+    assert holding(folder, "Ada") == ["accounts.sqlite"]
+    assert main(["erase", "Ada", "--db", str(path)]) == 0
+    assert f"{folder} is older and still holds" in capsys.readouterr().out
 
 
 def test_older_copies_are_named(

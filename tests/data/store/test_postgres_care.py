@@ -12,6 +12,7 @@ from data.decisions import excluded as excluded_people
 from data.records import KINDS, Decision
 from data.store import Store, add, postgres_care
 from data.store.__main__ import main
+from data.store.entrances import Invitation
 from data.store.people import Account, People, spelling
 from data.votes import live_votes
 
@@ -126,6 +127,40 @@ def test_an_account_goes_with_its_votes(voted: str, capsys: pytest.CaptureFixtur
     capsys.readouterr()
     assert main(["erase", "Nobody", "--db", voted]) == 2
     assert "No vote on postgresql://" in capsys.readouterr().err
+
+
+def test_somebody_who_decided_and_never_voted(
+    voted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(voted, [replace(excluded("bob"), by="Lea Decider", time_ms=99)])
+    assert main(["erase", "Lea Decider", "--db", voted]) == 0
+    assert "whatever named the person names erased-" in capsys.readouterr().out
+    with Store.open(voted) as store:
+        assert store.all("decisions")[-1].by.startswith("erased-")
+    assert main(["erase", "Lea Decider", "--db", voted]) == 2
+    assert "Nothing was changed" in capsys.readouterr().err
+
+
+def test_no_table_file_holds_what_somebody_came_in_with(postgres: Server, url: str) -> None:
+    """An invitation holds the name, and a try to sign in its spelling."""
+    name, people = "Ovadia Entrance", People.of(url)
+    for who, called in (("p-1", name), ("p-2", "Root")):
+        known = {"id": who, "spelling": spelling(called), "name": called}
+        people.add(Account(role="admin", since_ms=1, **known))
+    people.tries.allow({f"name {spelling(name)}": 5}, now_ms=1, window_ms=9)
+    people.invitations.add(Invitation(hash="cafe", role="lead", name=name, expires_ms=9**15))
+
+    def holding() -> bool:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CHECKPOINT")
+        texts = (name.encode(), spelling(name).encode())
+        files = [file for file in (postgres.folder / "data/base").rglob("*") if file.is_file()]
+        return any(text in file.read_bytes() for file in files for text in texts)
+
+    assert holding()
+    assert main(["erase", name, "--db", url]) == 0
+    assert not holding()
+    people.close()
 
 
 def test_what_is_for_files_only_says_what_to_do(

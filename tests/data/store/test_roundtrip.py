@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from data.errors import UserError
 from data.records import KINDS, Prompt, Run, Score
 from data.store import Owner, Store, add
+from data.store.__main__ import main
 from data.store.rows import kind_of
 
 from .engines import both
@@ -50,6 +51,21 @@ def test_the_same_again_is_not_new(path: Path) -> None:
         assert store.add(WORLD) == 0
         assert store.add([*WORLD, *WORLD]) == 0
         assert {kind: store.digest(kind) for kind in KINDS} == before
+
+
+@pytest.mark.parametrize("name", ["draft", "live", "memory", "votes", "a b.c'd"])
+def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
+    """None of them is one that the program gives to a second file beside it."""
+    file = tmp_path / f"{name}.duckdb"
+    assert add(file, [*WORLD, vote()]) == len(WORLD) + 1
+    with Store.open(file) as store:
+        assert store.all("pairs") == PAIRS
+    assert main(["merge", str(file), "--db", str(tmp_path / "other.duckdb")]) == 0
+    assert main(["erase", "ann", "--db", str(file)]) == 0
+    assert main(["backup", "--db", str(file), "--to", str(tmp_path / "to")]) == 0
+    (folder,) = (tmp_path / "to").iterdir()
+    assert main(["restore", str(folder), "--db", str(file), "--force"]) == 0
+    assert main(["check", "--db", str(file)]) == 0
 
 
 @both
