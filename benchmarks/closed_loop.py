@@ -11,8 +11,10 @@ on, and the log-loss, for `auto`, `human`, the calibrated score without a pair's
 `posterior`; asked in `random` order and `uncertain` first.
 
 `train` closes the loop: every round samples clips from the arm's adapter, scores, asks, labels, and
-goes on training that adapter by DPO; after each round the oracle judges clips of new prompts, from
-the same noise for every arm. What --out holds already is not run again: call it in pieces.
+goes on training that adapter by DPO; after each round the oracle judges a clip of each new prompt,
+from the same noise for every arm, so that arms meet clip by clip (`benchmarks/loop_report.py`).
+What --out holds already is not run again: call it in pieces, and with other --votes for arms that
+differ in them.
 
 The floor is `auto`, which no vote reaches. The pool is one; seeds draw votes and order (`labels`),
 or everything (`train`). The label and the judge are one oracle: this measures how fast labels get
@@ -30,6 +32,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from benchmarks.loop_report import Row, show_train
 from benchmarks.simulated import Crowd, Material, asked, biased, judged, pool, quality
 from data.console import say, table
 from data.labels import LABELS
@@ -38,7 +41,7 @@ from data.records import Candidate, Preference, Prompt, Vote
 from data.store import Store
 from train import dpo
 from train.arms import sampled
-from train.duels import ORACLE, means
+from train.duels import BASE, ORACLE
 from train.labelled import Labelled
 from train.prompts import read
 
@@ -132,19 +135,24 @@ def labelled(material: Material, votes: Sequence[Vote], arm: str, db: str) -> La
     )
 
 
+def judge(
+    options: argparse.Namespace, adapter: Path | None, folder: Path, seed: int
+) -> dict[str, float]:
+    """The oracle's score of one clip per new prompt, from the seed's noise: alike for every arm."""
+    new = [prompt.text for prompt in read(f"builtin:{options.new}", "test", db=f"{folder}.duckdb")]
+    none = Profile(name="none", title="the oracle alone", dimensions=())
+    clips = sampled(
+        "shapes", {"arm": adapter}, new, none, folder, samples=1, seed=7000 + seed, batch=16
+    )
+    return {clip.prompt: clip.scores[ORACLE] for clip in clips}
+
+
 def one_round(
-    options: argparse.Namespace,
-    folder: Path,
-    arm: str,
-    before: str,
-    *,
-    seed: int,
-    number: int,
-    base_known: bool,
-) -> dict[str, Any]:
+    options: argparse.Namespace, folder: Path, arm: str, before: str, *, seed: int, number: int
+) -> Row:
     """Sample, score, ask, train, judge; the adapter is the next round's."""
     name = f"{arm}-{options.votes}"
-    profile, db = biased(), str(folder / f"round{number}-{name if before else 'base'}.duckdb")
+    profile, db = biased(), str(folder / f"round{number}-{name if before else BASE}.duckdb")
     made = pool(db, before, options.prompts, 1000 * seed + number - 1)
     material = judged(db, made, profile)
     votes = (
@@ -156,62 +164,42 @@ def one_round(
         db=db, labels=arm, steps=options.steps, held_out=0.0, weights="none", grid=0, seed=seed,
         out=str(folder / "runs"), from_adapter=before or None,
     )  # fmt: skip
-    run = dpo.run(config, labelled(material, votes, arm, db))
-    adapter = Path(run.folder) / "adapter"
-    new = [prompt.text for prompt in read(f"builtin:{options.new}", "test", db=db)]
-    none = Profile(name="none", title="the oracle alone", dimensions=())
-    arms = {arm: adapter} if base_known else {"base": None, arm: adapter}
-    after = sampled(
-        "shapes", arms, new, none, folder / f"judged{number}-{name}", samples=1,
-        seed=7000 + seed, batch=16,
-    )  # fmt: skip
-    found = {name: scores[ORACLE] for name, scores in means(after).items()}
+    adapter = Path(dpo.run(config, labelled(material, votes, arm, db)).folder) / "adapter"
     return {
-        "seed": seed, "arm": arm, "order": options.order, "round": number, "votes": len(votes),
-        "a_round": options.votes,
-        "asked_in_all": number * len(votes), "pairs": len(material.pairs),
-        "steps": options.steps, "oracle": found[arm], "base": found.get("base"),
-        "label_right": quality(material, votes, arm)["right"], "adapter": str(adapter),
+        "seed": seed, "arm": arm, "a_round": options.votes, "round": number,
+        "order": options.order, "steps": options.steps, "pairs": len(material.pairs),
+        "votes": number * len(votes), "label_right": quality(material, votes, arm)["right"],
+        "adapter": str(adapter),
+        "oracle": judge(options, adapter, folder / f"judged{number}-{name}", seed),
     }  # fmt: skip
 
 
-def train_stage(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def train_stage(options: argparse.Namespace, folder: Path) -> list[Row]:
     """Every arm, seed and round that --out does not hold yet."""
-    out = options.out
-    rows = json.loads(out.read_text())["rows"] if out and out.exists() else []
+    out: Path | None = options.out
+    rows: list[Row] = json.loads(out.read_text())["rows"] if out and out.exists() else []
+
+    def keep(row: Row) -> Row:
+        rows.append(row)
+        if out:
+            out.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+        return row
+
     done = {(row["seed"], row["arm"], row["a_round"], row["round"]): row for row in rows}
-    for seed in options.seed_list:
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
+        home = folder / f"seed{seed}"
+        home.mkdir(parents=True, exist_ok=True)
+        if (seed, BASE, 0, 0) not in done:
+            found = judge(options, None, home / "judged-base", seed)
+            keep({"seed": seed, "arm": BASE, "a_round": 0, "round": 0, "oracle": found})
         for arm in options.arms:
             before = ""
             for number in range(1, options.rounds + 1):
-                key = (seed, arm, options.votes, number)
-                if key not in done:
-                    home = folder / f"seed{seed}"
-                    home.mkdir(parents=True, exist_ok=True)
-                    known = any(row["seed"] == seed and row["base"] is not None for row in rows)
-                    found = one_round(
-                        options, home, arm, before, seed=seed, number=number, base_known=known
-                    )
-                    done[key] = found
-                    rows.append(found)
-                    if out:
-                        out.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
-                before = done[key]["adapter"]
-    return {"rows": rows}
-
-
-def show_train(found: Mapping[str, Any]) -> str:
-    """One line per arm, seed and round."""
-    lines = [
-        (
-            row["arm"], row["seed"], row["round"], row["asked_in_all"], row["pairs"],
-            f"{row['label_right']:.3f}", "" if row["base"] is None else f"{row['base']:.3f}",
-            f"{row['oracle']:.3f}",
-        )
-        for row in sorted(found["rows"], key=lambda row: (row["arm"], row["seed"], row["round"]))
-    ]  # fmt: skip
-    header = ("arm", "seed", "round", "votes", "pairs", "labels right", "oracle, base", "oracle")
-    return table(header, lines)
+                row = done.get((seed, arm, options.votes, number)) or keep(
+                    one_round(options, home, arm, before, seed=seed, number=number)
+                )
+                before = row["adapter"]
+    return rows
 
 
 def main() -> None:
@@ -231,7 +219,6 @@ def main() -> None:
                     told = "not reached" if fewer is None else f"{fewer:.0f}, {fewer / count:.2f}x"
                     say(f"as right as human with {count} votes ({order}): posterior {told}")
         else:
-            options.seed_list = range(options.first_seed, options.first_seed + options.seeds)
             say(show_train(train_stage(options, folder)))
 
 
@@ -253,8 +240,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--rounds", type=int, default=2, help="(default: 2)")
     add("--arms", nargs="+", default=list(ARMS), help="(default: all three)")
     add("--order", default="random", choices=("random", "uncertain"))
-    add("--steps", type=int, default=60, help="optimizer steps per round (default: 60)")
-    add("--new", type=int, default=64, help="new prompts that are judged (default: 64)")
+    add("--steps", type=int, default=120, help="optimizer steps per round (default: 120)")
+    add("--new", type=int, default=256, help="new prompts that are judged (default: 256)")
     add("--first-seed", type=int, default=0, help="to run seeds in pieces (default: 0)")
     return parser
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -98,6 +98,7 @@ def run(config: Config) -> RunFolder:
     from train import runs
     from train.arms import sampled
     from train.entrants import costs, found, trained
+    from train.origin import find_adapter
 
     pairs, votes, snapshot = _records(config.db)
     profile = profile_in(config.db, config.profile or usual_profile(pairs))
@@ -140,7 +141,10 @@ def run(config: Config) -> RunFolder:
     }
     duels = all_duels(clips, [*config.names, BASE], seed=config.seed)
     if config.people:
-        facts["panel"] = _asked(config, folder, clips)
+        given = {name: find_adapter(config.db, name)[0] for name in entrants.given}
+        adapter = given | {name: run.id for name, run in made.items()}
+        arms = {name: adapter[name] for name in config.names} | {BASE: ""}
+        facts["panel"] = _asked(config, folder, clips, arms)
     _reported(folder, facts, duels)
     return folder
 
@@ -175,13 +179,15 @@ def finish(run_folder: str) -> RunFolder:
     return folder
 
 
-def _asked(config: Config, folder: RunFolder, clips: Sequence[Sampled]) -> dict[str, Any]:
-    """Put the arms' clips before people; what the report keeps of it."""
+def _asked(
+    config: Config, folder: RunFolder, clips: Sequence[Sampled], arms: Mapping[str, str]
+) -> dict[str, Any]:
+    """Put the arms' clips before people, told by their adapters; what the report keeps of it."""
     from train import panel
 
     questions = [name.strip() for name in config.questions.split(",") if name.strip()]
     meetings = panel.ask(
-        config.db, folder.record.id, clips, [*config.names, BASE], model=config.model,
+        config.db, folder.record.id, clips, arms, model=Path(config.model).name,
         questions=questions, people=config.people,
     )  # fmt: skip
     campaign = panel.campaign_of(folder.record.id)

@@ -60,7 +60,7 @@ class Verdicts:
 
 
 def ask(
-    db: str, run: str, sampled: Sequence[Sampled], arms: Sequence[str], model: str,
+    db: str, run: str, sampled: Sequence[Sampled], arms: Mapping[str, str], *, model: str,
     questions: Sequence[str], people: int,
 ) -> list[Meeting]:  # fmt: skip
     """Put every meeting into the campaign `compare-<run>` of the database.
@@ -69,7 +69,8 @@ def ask(
         db: The database.
         run: Id of the comparison.
         sampled: Clips of every arm; the first of each prompt is used.
-        arms: In the order in which they meet.
+        arms: Adapter of each arm as records name it (empty for the base model), in the order in
+            which they meet.
         model: The base model, for people who look a clip up.
         questions: Keys of `annotate/questions.py`, besides the overall one.
         people: Who answer each pair.
@@ -80,13 +81,13 @@ def ask(
     }
     admitted = {
         (clip.arm, clip.prompt): media.admit(
-            db, clip.path, prompt=prompts[clip.prompt], model=model, adapter=clip.arm,
-            settings={"compare": run},
+            db, clip.path, prompt=prompts[clip.prompt], model=model, adapter=arms[clip.arm],
+            settings={"compare": run, "arm": clip.arm},
         )
         for clip in first
     }  # fmt: skip
     campaign = campaign_of(run)
-    met = list(_meetings(admitted, prompts, arms, campaign))
+    met = list(_meetings(admitted, prompts, list(arms), campaign))
     settings = Decision(
         id=str(uuid.uuid5(uuid.NAMESPACE_URL, campaign)),
         topic="campaign",

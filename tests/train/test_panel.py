@@ -79,6 +79,12 @@ def test_a_comparison_is_finished_with_the_votes_of_people(
         assert settings.values["blind"] == 1.0
         assert settings.values["questions"] == ["motion", "overall"]
         assert {pair.best for pair in pairs} == {None}  # nothing that a page could show
+        runs = {run.config["labels"]: run.id for run in store.all("runs") if run.kind == "dpo"}
+        judged = [one for one in store.all("candidates") if "compare" in one.settings]
+        assert {(one.settings["arm"], one.adapter) for one in judged} <= {
+            ("auto", runs["auto"]), ("human", runs["human"]), (BASE, "")
+        }  # fmt: skip
+        assert {one.model for one in judged} == {Path(config.model).name}
         named = {one["pair"]: one["clip"] for one in before["panel"]["meetings"]}
         assert {pair.id for pair in pairs} == named.keys() - {None}
         cast = [

@@ -1,0 +1,77 @@
+"""What `python -m benchmarks.closed_loop train` measured, as tables.
+
+Arms meet clip by clip: same prompt, same noise. Differences of the oracle's score up to 0.01 are
+ties and count half; the 95 % interval draws whole prompts of all seeds, and says nothing of what
+other seeds of training would do beyond the seeds that were run.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+from data.agreement import Share, duel, win_rate
+from data.console import table
+from train.duels import BASE, TIE
+
+Row = dict[str, Any]
+"""What was measured for one arm after one round of one seed."""
+Who = tuple[str, int, int]
+"""Arm, votes a round, and round."""
+
+
+def against(rows: Sequence[Row], ours: Who, theirs: Who) -> Share:
+    """How often one arm's clip beats another's at the same prompt of the same seed; ties half."""
+    scores = [
+        {row["seed"]: row["oracle"] for row in rows if who(row) == one} for one in (ours, theirs)
+    ]
+    met = [
+        (f"{seed} {prompt}", value, scores[1][seed][prompt])
+        for seed, values in scores[0].items()
+        for prompt, value in values.items()
+        if seed in scores[1]
+    ]
+    won = duel([(mine, other) for _, mine, other in met], tie=TIE)
+    return win_rate([(where, x) for (where, _, _), x in zip(met, won, strict=True)])
+
+
+def who(row: Row) -> Who:
+    """Arm, votes a round, and round."""
+    return row["arm"], row["a_round"], row["round"]
+
+
+def show_train(rows: Sequence[Row]) -> str:
+    """One line per arm, votes and round, over the seeds; then arms against one another."""
+    arms = sorted({who(row) for row in rows if row["arm"] != BASE})
+    lines = []
+    for one in arms:
+        mine = [row for row in rows if who(row) == one]
+        scores = [statistics.fmean(row["oracle"].values()) for row in mine]
+        lines.append(
+            (
+                one[0], one[1], one[2], len(mine), f"{mean_of(mine, 'votes'):.0f}",
+                f"{mean_of(mine, 'label_right'):.3f}", f"{statistics.fmean(scores):.3f}",
+                told(against(rows, one, (BASE, 0, 0))),
+            )
+        )  # fmt: skip
+    header = ("arm", "votes a round", "round", "seeds", "votes", "labels right", "oracle",
+              "wins against the base")  # fmt: skip
+    last = max(number for _, _, number in arms)
+    met = [
+        (f"{ours[0]} ({ours[1]})", f"{theirs[0]} ({theirs[1]})", told(against(rows, ours, theirs)))
+        for ours, theirs in combinations([one for one in arms if one[2] == last], 2)
+    ]
+    return f"{table(header, lines)}\n\n{table(('after the last round', 'against', 'wins'), met)}"
+
+
+def told(rate: Share) -> str:
+    """A share with its interval, in percent."""
+    share = "-" if rate.share is None else f"{rate.share:.1%}"
+    return f"{share} [{rate.low:.1%}, {rate.high:.1%}]"
+
+
+def mean_of(rows: Sequence[Row], what: str) -> float:
+    """Mean of one figure over rows."""
+    return statistics.fmean(row[what] for row in rows)
