@@ -115,6 +115,24 @@ def fit(
     return found
 
 
+def covariance(
+    design: Float[ndarray, "n p"],
+    answers: Int[ndarray, " n"],
+    prior: Prior,
+    at: Float[ndarray, " q"],
+) -> Float[ndarray, "q q"]:
+    """How uncertain a fit is (Laplace): the inverse Hessian of the log posterior at its mode."""
+    return np.linalg.inv(_Objective(design, np.eye(3)[1 - answers], prior).hessian(at))
+
+
+def moderated(eta: Float[ndarray, " n"], variance: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
+    """Logits whose logistic is about the mean of the logistic over N(eta, variance).
+
+    MacKay 1992, The Evidence Framework Applied to Classification Networks: eta / sqrt(1 + pi v/8).
+    """
+    return eta / np.sqrt(1 + np.pi * variance / 8)
+
+
 @dataclass(frozen=True, slots=True)
 class _Objective:
     """Negative log posterior of (θ, τ), its gradient and its Hessian."""

@@ -195,10 +195,13 @@ class Model:
 
     def design(self, rows: Comparisons) -> Float[ndarray, "n p"]:
         """Columns: total (or the one dimension), every dimension, side, pull."""
+        return np.column_stack([self.columns(rows.x), np.ones(len(rows)), rows.pull])
+
+    def columns(self, x: Float[ndarray, "n d"]) -> Float[ndarray, "n c"]:
+        """Those of the total and the dimensions."""
         held = not math.isfinite(self.ridge)
         spread = np.where(self.units.spread > 0, self.units.spread, np.inf)
-        each = np.zeros_like(rows.x) if held else rows.x / spread
-        return np.column_stack([rows.x @ self.direction, each, np.ones(len(rows)), rows.pull])
+        return np.column_stack([x @ self.direction, np.zeros_like(x) if held else x / spread])
 
     @property
     def direction(self) -> Float[ndarray, " d"]:
@@ -229,6 +232,22 @@ class Model:
         return davidson.fit(
             self.design(rows), rows.answers, self.prior, weights=weights, start=start
         )
+
+    def predicted(
+        self, found: Float[ndarray, " q"], rows: Comparisons, x: Float[ndarray, "n d"]
+    ) -> Float[ndarray, "n 3"]:
+        """Shares of answers to new comparisons, as unsure as the fit on `rows` is of its weights.
+
+        Without side and pull. With no rows it is the prior's centre, which is cautious as it is.
+        """
+        columns = self.columns(x)
+        count = columns.shape[1]
+        eta = columns @ found[:count]
+        if len(rows):
+            around = davidson.covariance(self.design(rows), rows.answers, self.prior, found)
+            variance = ((columns @ around[:count, :count]) * columns).sum(1)
+            eta = davidson.moderated(eta, variance)
+        return np.exp(davidson.log_shares(eta, float(found[-1])))
 
     def logits(self, found: Float[ndarray, " q"]) -> Float[ndarray, " d"]:
         """Logits per unit of each normalised dimension."""

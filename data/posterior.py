@@ -10,6 +10,8 @@ probability of a label is P(a) + P(neither) / 2.
   pair's prior comes from a fit (ridge chosen inside) without its own fold, so that no vote counts
   both in a prior and as evidence. Blind answers are fitted where there are at least 50, else all.
   With fewer than 50 in all, the default weights stand at a cautious scale (`data/fitting.py`).
+  A prediction is the mean over the weights that the answers leave possible, not that of the best
+  weights (MacKay 1992): with 50 answers about pairs that were hard, these say little.
 - **Noise of votes taken out of the prior.** The calibration predicts answers, which are less sure
   than the truth. The prior is the mixture of truths that, through people's mean confusion table M,
   explains the predicted answers best (non-negative least squares). Where no votes share pairs, M is
@@ -38,9 +40,8 @@ from scipy.optimize import nnls
 
 from data import crossfit
 from data.agreement import agreement
-from data.calibration import LEAST_VOTES, Calibration, Shares
-from data.fitting import Comparisons, Model, Scored, base, cautious, comparisons
-from data.omniscore import aggregate
+from data.calibration import LEAST_VOTES, Shares
+from data.fitting import NO_RIDGE, Comparisons, Model, Scored, base, comparisons
 from data.profile import Profile
 from data.raters import RIGHT, TIE, TIE_ON_TIE, TIED, WRONG, Reliability, reliability, said
 from data.records import Pair, Score, Vote
@@ -211,28 +212,27 @@ def priors(
         return {}
     fold = crossfit.fold_of([pair.prompt for pair in pairs], folds=crossfit.FOLDS, seed=seed)
     place = np.array([fold[prompt] for prompt in rows.prompts], dtype=np.int64)
-    fits: dict[int, Calibration] = {}
+    found: dict[str, Shares] = {}
     for each in sorted(set(fold.values())):
-        train = rows.where(place != each)
-        fits[each] = _fit(train, model, seed) if len(train) else cautious(model)
-    tables = {each: fit.table for each, fit in fits.items()}
-    totals = {
-        (each, clip): aggregate(raw, table).total
-        for each, table in tables.items()
-        for clip, raw in scored.raw.items()
-    }
-    found = {}
-    for pair in pairs:
-        each = fold[pair.prompt]
-        a, b = totals.get((each, pair.a)), totals.get((each, pair.b))
-        if a is not None and b is not None:
-            found[pair.id] = fits[each].shares(a - b)
+        there = {
+            pair.id: x
+            for pair in pairs
+            if fold[pair.prompt] == each and (x := scored.difference(pair.a, pair.b)) is not None
+        }
+        if there:
+            shares = _predicted(rows.where(place != each), model, np.array([*there.values()]), seed)
+            found |= {id: Shares(*row) for id, row in zip(there, shares.tolist(), strict=True)}
     return found
 
 
-def _fit(rows: Comparisons, model: Model, seed: int) -> Calibration:
+def _predicted(
+    rows: Comparisons, model: Model, x: Float[ndarray, "n d"], seed: int
+) -> Float[ndarray, "n 3"]:
+    if not len(rows):
+        held = replace(model, ridge=NO_RIDGE)
+        return held.predicted(held.prior.centre, rows, x)
     chosen = replace(model, ridge=crossfit.chosen_ridge(rows, model, seed=seed))
-    return chosen.calibration(chosen.fit(rows), rows)
+    return chosen.predicted(chosen.fit(rows), rows, x)
 
 
 def truth(shares: Shares, noise: Float[ndarray, "3 3"]) -> Shares:

@@ -87,3 +87,35 @@ def test_all_answers_alike_stay_finite_under_the_prior():
     assert math.isfinite(side)
     assert math.isfinite(tie)
     assert side > 3
+
+
+def test_covariance_is_the_inverse_of_the_curvature_found_by_differences():
+    draw = np.random.default_rng(5)
+    design, answers = draw.normal(size=(40, 2)), draw.integers(-1, 2, 40)
+    prior = Prior(np.array([0.2, 0.0, -0.5]), np.array([1.0, 4.0, 1.0]))
+    at = davidson.fit(design, answers, prior)
+
+    def loss(where: np.ndarray) -> float:
+        told = davidson.losses(design @ where[:-1], float(where[-1]), answers).sum()
+        return float(told + prior.precision @ (where - prior.centre) ** 2 / 2)
+
+    step = 1e-3 * np.eye(3)
+    bent = np.array(
+        [[(loss(at + i + j) - loss(at + i - j) - loss(at - i + j) + loss(at - i - j)) / 4e-6
+          for j in step] for i in step]
+    )  # fmt: skip
+    found = davidson.covariance(design, answers, prior, at)
+    assert found == pytest.approx(np.linalg.inv(bent), rel=1e-5, abs=1e-8)
+
+
+def test_moderated_logits_are_near_the_mean_of_the_logistic():
+    # By hand: variance 8/pi halves nothing but divides by sqrt(2); without variance nothing moves.
+    eta = np.array([-3.0, -0.5, 0.0, 1.0, 4.0])
+    assert davidson.moderated(eta, np.zeros(5)) == pytest.approx(eta)
+    assert davidson.moderated(np.ones(1), np.array([8 / math.pi])) == pytest.approx(0.5**0.5)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(64)
+    for variance in (0.3, 2.0):
+        each = 1 / (1 + np.exp(-(eta[:, None] + nodes * variance**0.5)))
+        mean = each @ weights / weights.sum()
+        told = 1 / (1 + np.exp(-davidson.moderated(eta, np.full(5, variance))))
+        assert told == pytest.approx(mean, abs=0.011)

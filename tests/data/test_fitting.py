@@ -155,3 +155,19 @@ def test_seen_scores_have_a_pull_of_their_own():
     assert found.pull > 2
     blind = held.calibration(held.fit(rows(other)), rows(other))
     assert blind.pull == 0.0
+
+
+def test_predictions_are_the_calibrations_where_much_is_known_and_nearer_to_even_where_little_is():
+    made = world(600, [0.9], each=1)
+    free, every = model(made, ridge=1.0), rows(made)
+    found = free.fit(every)
+    table, clips = free.calibration(found, every), Scored(made.scores, LITE)
+    pairs = made.pairs[:40]
+    x = np.array([clips.difference(pair.a, pair.b) for pair in pairs])
+    margins = x @ np.array([table.weights[key] for key in KEYS])
+    best = np.array([[(s := table.shares(margin)).a, s.tie, s.b] for margin in margins])
+    assert free.predicted(found, every.where(np.zeros(600, dtype=bool)), x) == pytest.approx(best)
+    much, little = (free.predicted(found, every.where(np.arange(600) < n), x) for n in (600, 20))
+    assert much == pytest.approx(best, abs=0.02)
+    swing = np.abs(little[:, 0] - little[:, 2]) - np.abs(much[:, 0] - much[:, 2])
+    assert (swing < 0).all()
