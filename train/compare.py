@@ -193,8 +193,8 @@ def _asked(
     campaign = panel.campaign_of(folder.record.id)
     say(
         f"{sum(bool(one.pair) for one in meetings)} pairs wait for people (blind). Vote with: "
-        f"python app.py --db {config.db} --campaign {campaign}, then: "
-        f"python -m train.compare --finish {folder.folder}"
+        f"python app.py --db {config.db} --campaign {campaign} (in an app that runs, choose it at "
+        f"the top of the page), then: python -m train.compare --finish {folder.folder}"
     )
     return panel.facts(meetings, folder.record.id)
 

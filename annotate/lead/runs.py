@@ -50,7 +50,7 @@ def shown(visit: Visit) -> Markup:
 def _run(words: dict[str, str], run: Run) -> tuple[object, ...]:
     found = list(run.metrics.items())[:_METRICS]
     return (
-        markup.link(address("run", id=run.id), run.id),
+        Markup("<span class=ll-id>{}</span>").format(markup.link(address("run", id=run.id), run.id)),
         run.kind,
         markup.moment(run.started_ms),
         took(words, run),
