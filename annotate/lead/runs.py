@@ -49,8 +49,9 @@ def shown(visit: Visit) -> Markup:
 
 def _run(words: dict[str, str], run: Run) -> tuple[object, ...]:
     found = list(run.metrics.items())[:_METRICS]
+    link = markup.link(address("run", id=run.id), run.id)
     return (
-        Markup("<span class=ll-id>{}</span>").format(markup.link(address("run", id=run.id), run.id)),
+        Markup("<span class=ll-id>{}</span>").format(link),
         run.kind,
         markup.moment(run.started_ms),
         took(words, run),
