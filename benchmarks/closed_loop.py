@@ -2,6 +2,7 @@
 
     python -m benchmarks.closed_loop labels --out labels.json
     python -m benchmarks.closed_loop train --rounds 2 --seeds 3 --folder loop --out loop.json
+    python -m benchmarks.closed_loop figure labels.json loop.json --out loop.svg
 
 `labels` trains nothing: the built-in model samples a pool of clips, all pairs of a prompt that the
 oracle tells apart are scored by a profile that is biased on purpose (`benchmarks/simulated.py`),
@@ -32,7 +33,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from benchmarks.loop_report import Row, show_train
+from benchmarks.loop_report import ARMS, Row, draw, show_train
 from benchmarks.simulated import Crowd, Material, asked, biased, judged, pool, quality
 from data.console import say, table
 from data.labels import LABELS
@@ -45,7 +46,6 @@ from train.duels import BASE, ORACLE
 from train.labelled import Labelled
 from train.prompts import read
 
-ARMS = ("auto", "human", "posterior")
 CROWD = Crowd({"w0": 0.85, "w1": 0.8, "w2": 0.75, "w3": 0.7})
 STEP = 25
 """Questions between two looks at the posterior, where it says what to ask."""
@@ -205,6 +205,10 @@ def train_stage(options: argparse.Namespace, folder: Path) -> list[Row]:
 def main() -> None:
     """The command line."""
     options = _parser().parse_args()
+    if options.stage == "figure":
+        labels, trained = (json.loads(one.read_text())["rows"] for one in options.measured)
+        draw(labels, trained, options.out)
+        return
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(options.folder or scratch)
         folder.mkdir(parents=True, exist_ok=True)
@@ -228,6 +232,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     stages = parser.add_subparsers(dest="stage", required=True)
     label, train = stages.add_parser("labels"), stages.add_parser("train")
+    drawn = stages.add_parser("figure")
+    drawn.add_argument("measured", type=Path, nargs=2, help="--out of labels, --out of train")
+    drawn.add_argument("--out", type=Path, required=True, help="SVG file to write")
     for stage, prompts in ((label, 100), (train, 64)):
         add = stage.add_argument
         add("--prompts", type=int, default=prompts, help="training prompts, 4 clips each")

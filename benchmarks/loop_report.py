@@ -1,4 +1,4 @@
-"""What `python -m benchmarks.closed_loop train` measured, as tables.
+"""What `python -m benchmarks.closed_loop` measured, as tables and a figure.
 
 Arms meet clip by clip: same prompt, same noise. Differences of the oracle's score up to 0.01 are
 ties and count half; the 95 % interval draws whole prompts of all seeds, and says nothing of what
@@ -10,12 +10,15 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
+from benchmarks.curves import Band, figure
 from data.agreement import Share, duel, win_rate
 from data.console import table
 from train.duels import BASE, TIE
 
+ARMS = ("auto", "human", "posterior")
 Row = dict[str, Any]
 """What was measured for one arm after one round of one seed."""
 Who = tuple[str, int, int]
@@ -75,3 +78,44 @@ def told(rate: Share) -> str:
 def mean_of(rows: Sequence[Row], what: str) -> float:
     """Mean of one figure over rows."""
     return statistics.fmean(row[what] for row in rows)
+
+
+def draw(labels: Sequence[Row], trained: Sequence[Row], path: Path) -> None:
+    """Right labels by votes (range over seeds), and wins against the base by votes (95 %)."""
+    asked = [row for row in labels if row["order"] == "random"]
+    arms = [arm for arm in ARMS if any(row["arm"] == arm for row in trained)]
+    panels = [
+        (
+            "labels that are right by the oracle",
+            "votes",
+            [right(asked, one) for one in (*ARMS, "calibrated")],
+        ),
+        ("clips that win against the base", "votes", [wins(trained, arm) for arm in arms]),
+    ]
+    path.write_text(figure(panels, vertical="share"))
+
+
+def right(rows: Sequence[Row], source: str) -> Band:
+    """Share of right labels of one source by votes: mean, least and most of the seeds."""
+    votes = sorted({row["votes"] for row in rows})
+    found = [
+        [row["right"] for row in rows if (row["source"], row["votes"]) == (source, count)]
+        for count in votes
+    ]
+    return Band(
+        name=source, x=[float(count) for count in votes], low=[min(one) for one in found],
+        middle=[statistics.fmean(one) for one in found], high=[max(one) for one in found],
+    )  # fmt: skip
+
+
+def wins(rows: Sequence[Row], arm: str) -> Band:
+    """Win rate of an arm against the base by the votes that it had in all."""
+    each = {who(row): row["votes"] for row in rows if row["arm"] == arm}
+    met = [
+        (votes, against(rows, one, (BASE, 0, 0)))
+        for one, votes in sorted(each.items(), key=lambda item: item[1])
+    ]
+    return Band(
+        name=arm, x=[float(votes) for votes, _ in met], low=[rate.low for _, rate in met],
+        middle=[rate.share or 0.0 for _, rate in met], high=[rate.high for _, rate in met],
+    )  # fmt: skip
