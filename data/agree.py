@@ -14,6 +14,7 @@ Every interval is 95 %, and draws whole prompts where votes share them. What res
 is said to, not printed. The same database and seed give the same bytes.
 
     python -m data.agree --db prefs.duckdb --campaign pilot --json agree.json --html agree.html
+    python -m data.agree --db prefs.duckdb --profile versus    # people and a judge of pairs
 
 Left out on purpose: weights of the dimensions (`data.calibrate`), arms of training
 (`train.compare`).
@@ -32,7 +33,7 @@ from data import agree_page, agree_text
 from data.agreement import Agreement, agreement, exposures
 from data.anchoring import Reveal, anchoring, reveal
 from data.bootstrap import Estimate
-from data.calibration import usual
+from data.calibration import profile_named, usual
 from data.checks import Check, GoldCheck, Repeats, gold, left, repeats
 from data.consensus import Consensus, consensus
 from data.console import say
@@ -59,6 +60,7 @@ class Config:
 
     db: str = "prefs.duckdb"
     campaign: str | None = None
+    profile: str | None = None
     json: Path | None = None
     html: Path | None = None
     seed: int = 0
@@ -116,22 +118,32 @@ class Report:
         return asdict(self) | {"tallies": self.tallies.as_dict()}
 
 
-def build(store: Store, *, campaign: str | None = None, seed: int = 0) -> Report:
+def build(
+    store: Store, *, campaign: str | None = None, by: str | None = None, seed: int = 0
+) -> Report:
     """The report on one campaign, or on all of them.
 
+    `by` names a profile whose opinions count instead of those stored with the pairs, where it knows
+    both clips; what seeing a score did is still about the stored ones.
+
     Raises:
-        UserError: there is no such campaign, or no pairs at all.
+        UserError: there is no such campaign or profile, or no pairs at all.
     """
     pairs = _pairs(store.all("pairs"), campaign)
     decisions = store.all("decisions")
     mine = {pair.id for pair in pairs}
     votes = counted((vote for vote in store.all("votes") if vote.pair in mine), decisions)
-    profile = _profile(pairs, scores := store.all("scores"), decisions)
+    scores = store.all("scores")
+    profile = profile_named(by, decisions) if by else _profile(pairs, scores, decisions)
     scored = totals(scores, profile) if profile else {}
-    trains = {pair.id: _opinion(pair, scored, profile) for pair in pairs if pair.trains}
+    stored = {pair.id: pair for pair in pairs if pair.trains}
+    asked = {key: _unscored(pair) for key, pair in stored.items()} if by else stored
+    trains = {key: _opinion(pair, scored, profile) for key, pair in asked.items()}
     every = {pair.id: pair for pair in pairs}
     seen = exposures(vote for vote in votes if vote.pair in trains)
     arms = {name: verdicts(getattr(seen, name), trains) for name in QUOTED}
+    shown = stored if by else trains
+    blind, open_ = (verdicts(votes, shown) for votes in (seen.blind, seen.shown))
     quoted = "blind" if len(arms["blind"]) else "overall"
     first = first_answers(votes)
     given = answers(first, trains.values())
@@ -156,8 +168,8 @@ def build(store: Store, *, campaign: str | None = None, seed: int = 0) -> Report
         dimensions=by_dimension(getattr(seen, quoted), trains, scored, profile, seed=seed)
         if profile
         else (),
-        anchoring=anchoring(arms["blind"], arms["shown"], seed=seed),
-        reveal=reveal(seen, trains, seed=seed),
+        anchoring=anchoring(blind, open_, seed=seed),
+        reveal=reveal(seen, shown, seed=seed),
         consensus=consensus(given, {name: pair.prompt for name, pair in trains.items()}, seed=seed),
         left=left(first, every, seed=seed),
         repeats=repeats(first, every, seed=seed),
@@ -191,6 +203,10 @@ def _profile(
         if all((row.scorer, row.key) in there for row in profile.dimensions)
     ]
     return max(full, key=lambda profile: len(profile.dimensions), default=None)
+
+
+def _unscored(pair: Pair) -> Pair:
+    return replace(pair, best=None, margin=None, profile="")
 
 
 def _opinion(pair: Pair, scored: Mapping[str, Omni], profile: Profile | None) -> Pair:
@@ -235,6 +251,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--db", default=Config.db, help="the database (default: %(default)s)")
     parser.add_argument("--campaign", help="only this campaign (default: all of them)")
+    parser.add_argument(
+        "--profile",
+        help="profile whose opinions people are compared with (default: those stored with the "
+        "pairs, which people were shown)",
+    )
     parser.add_argument("--json", type=Path, help="also write everything to this file")
     parser.add_argument("--html", type=Path, help="also write one self-contained page")
     parser.add_argument(
@@ -247,10 +268,10 @@ def run(config: Config) -> Report:
     """Read, count, and write what is asked for.
 
     Raises:
-        UserError: no database, no such campaign, or a file that cannot be written.
+        UserError: no database, no such campaign or profile, or a file that cannot be written.
     """
     with Store.open(config.db) as store:
-        report = build(store, campaign=config.campaign, seed=config.seed)
+        report = build(store, campaign=config.campaign, by=config.profile, seed=config.seed)
     say(agree_text.tables(report))
     for path, content in (
         (config.json, lambda: json.dumps(report.as_dict(), indent=1, sort_keys=True) + "\n"),

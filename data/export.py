@@ -5,6 +5,11 @@ which database it was, at which vote, and for every file its rows, its SHA-256 a
 docs/data.md explains every column. All files show one moment, also while the app votes on. The
 folder is complete under its name or not there at all.
 
+With `--labels human|auto|posterior` the folder gets the labelled pairs instead, in two formats that
+other trainers read: `preferences.parquet` (columns `prompt`, `chosen`, `rejected`, as preference
+data sets on the Hugging Face hub have them, and what is known of each label) and `videodpo/`
+(`metadata.json` and `pair.json`). Both come back in with `data.ingest --pairs`.
+
 Left out on purpose: clips (their paths and hashes are in `candidates.parquet`), and the rows of
 scores and runs that a newer one has replaced. The votes name their annotators as the database does:
 erase or rename them before you give an export away.
@@ -22,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data import provenance
+from data import preference_export, provenance
 from data.console import say, table
 from data.errors import UserError, user_errors
 from data.records import KINDS
@@ -39,6 +44,8 @@ class Config:
 
     db: str = "prefs.duckdb"
     out: Path
+    labels: str = ""
+    weights: str = "none"
 
 
 def run(config: Config) -> dict[str, Any]:
@@ -54,7 +61,7 @@ def run(config: Config) -> dict[str, Any]:
     try:
         draft.mkdir(parents=True)
         with Store.open(config.db) as store:
-            manifest = _manifest(store, draft)
+            manifest = _labels(store, draft, config) if config.labels else _manifest(store, draft)
         (draft / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
         draft.replace(out)
     except OSError as error:
@@ -72,10 +79,23 @@ def _manifest(store: Store, folder: Path) -> dict[str, Any]:
     for kind in KINDS:
         file = folder / f"{kind}.parquet"
         rows = write_parquet(store, kind, file)
-        with file.open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
-        files[file.name] = {"rows": rows, "sha256": digest, "columns": list(COLUMNS[kind])}
+        columns = list(COLUMNS[kind])
+        files[file.name] = {"rows": rows, "sha256": _digest(file), "columns": columns}
     return {"export": FORMAT, "made_ms": provenance.now_ms(), **origin(store), "files": files}
+
+
+def _labels(store: Store, folder: Path, config: Config) -> dict[str, Any]:
+    rows = preference_export.write(store, folder, config.labels, config.weights)
+    files = {
+        name: {"rows": count, "sha256": _digest(folder / name)} for name, count in rows.items()
+    }
+    made = {"made_ms": provenance.now_ms(), "labels": config.labels, "weights": config.weights}
+    return {"export": FORMAT, **made, **origin(store), "files": files}
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 @user_errors
@@ -92,6 +112,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="the database file, or postgresql://user@host/name (default: %(default)s)",
     )
     parser.add_argument("--out", type=Path, required=True, help="the folder to write; new or empty")
+    parser.add_argument(
+        "--labels",
+        default=Config.labels,
+        help="write labelled pairs instead: human, auto (OmniScore's opinion) or posterior (both)",
+    )
+    parser.add_argument(
+        "--weights",
+        default=Config.weights,
+        help="of labelled pairs: none, paper, code or max-bin (VideoDPO) (default: %(default)s)",
+    )
     config = Config(**vars(parser.parse_args(argv)))
     manifest = run(config)
     rows = [(name, file["rows"], file["sha256"][:16]) for name, file in manifest["files"].items()]

@@ -16,49 +16,32 @@ columns and words in `data.ballots`), with or without their clips (`data.votefil
     python -m data.ingest my_clips/ --prompt-from name --model-from folder
     python -m data.ingest --votes arena.csv --columns annotator=judge,time=tstamp
 
+Pairs that somebody else's scorer labelled come in with `--pairs`: a file with the columns `prompt`,
+`chosen`, `rejected`, or a VideoDPO folder (`data.preference_import`).
+
 Exit code: 0 everything is in, 1 something was refused, 2 the call or a manifest was wrong.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
 
 from tqdm import tqdm
 
-from data import clips, exchange, folders, video, votefile
+from data import clips, exchange, folders, preference_import, video, votefile
 from data.console import say
 from data.errors import UserError, user_errors
 from data.exchange import Entry
+from data.ingest_options import Config, parser
 from data.provenance import finished, now_ms
-from data.records import Candidate, Prompt, Record, Run, Split
+from data.records import Candidate, Prompt, Record, Run
 from data.store import Store
 
 _BATCH = 64
 """Clips per write: an interrupted ingest keeps what came before."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """What to take in, and what to assume where a source does not say."""
-
-    sources: tuple[str, ...] = ()
-    votes: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-    values: tuple[str, ...] = ()
-    campaign: str = ""
-    db: str = "prefs.duckdb"
-    split: Split = "train"
-    model: str = ""
-    prompt_from: folders.PromptFrom = "files"
-    model_from: folders.ModelFrom = "option"
-    max_frames: int = video.MAX_FRAMES
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
 
 
 @dataclass(slots=True)
@@ -202,86 +185,25 @@ def _record(config: Config, report: Report, started: int) -> Run:
     return finished("ingest", config, started, metrics)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m data.ingest",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("sources", nargs="*", metavar="SOURCE", help="manifest, folder of clips, or clip")
-    for name, metavar, text in (
-        ("votes", "FILE", "votes that were cast in another tool"),
-        ("columns", "FIELD=COLUMN,...", "of vote files: names of their own, preferred=verdict"),
-        (
-            *("values", "WORD=ANSWER,..."),
-            "of vote files: words of their own, 1=left,2=right,0=tie; or =unusable, =skip",
-        ),
-    ):
-        add(f"--{name}", action="append", default=[], metavar=metavar, help=text)
-    add(
-        "--campaign",
-        default=Config.campaign,
-        help="that the votes of vote files go into (default: votes-<file name>)",
-    )
-    add(
-        "--db",
-        default=Config.db,
-        help="database (default %(default)s); playable copies go to the .clips folder beside it",
-    )
-    add(
-        "--split",
-        default=Config.split,
-        choices=get_args(Split),
-        help="of the prompts, where a manifest has no column for it (default %(default)s)",
-    )
-    add(
-        "--model",
-        default=Config.model,
-        help="generator, for people, where the source does not say (default: empty)",
-    )
-    add(
-        "--prompt-from",
-        default=Config.prompt_from,
-        choices=get_args(folders.PromptFrom),
-        help="for folders: files (default) = side-car .txt, prompts.json, prompts.txt; "
-        "name = the file name, '<prompt>-<index>.mp4' as VBench writes it",
-    )
-    add(
-        "--model-from",
-        default=Config.model_from,
-        choices=get_args(folders.ModelFrom),
-        help="for folders: option (default) = --model; folder = the first folder below SOURCE",
-    )
-    add(
-        "--max-frames",
-        type=int,
-        default=Config.max_frames,
-        help="longest clip that is taken, in frames (default %(default)s)",
-    )
-    add(
-        "--workers",
-        type=int,
-        default=os.cpu_count() or 1,
-        help="clips handled at once (default: the number of CPUs)",
-    )
-    return parser
-
-
 @user_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """The command: prints what went in and what did not; the exit code says whether all is in."""
-    given = vars(_parser().parse_args(argv))
-    several = {name: tuple(given[name]) for name in ("sources", "votes", "columns", "values")}
-    config = Config(**{**given, **several})
-    if not (config.sources or config.votes):
-        raise UserError("Nothing to take in: give a SOURCE of clips, or --votes FILE")
+    given = vars(parser(__doc__).parse_args(argv))
+    lists = ("sources", "votes", "pairs", "columns", "values")
+    config = Config(**{**given, **{name: tuple(given[name]) for name in lists}})
+    if not (config.sources or config.votes or config.pairs):
+        raise UserError("Nothing to take in: give a SOURCE of clips, --votes FILE or --pairs FILE")
     done = _clips(config) if config.sources else 0
     options = votefile.options(config.campaign, config.split, config.columns, config.values)
     for path, votes in votefile.run(config.votes, config.db, options).items():
         for line in votefile.told(path, votes):
             say(line)
         done = max(done, int(bool(votes.refused)))
+    taken = preference_import.run(config.pairs, config.db, config.campaign, config.split)
+    for path, pairs in zip(config.pairs, taken, strict=True):
+        for line in preference_import.told(path, pairs):
+            say(line)
+        done = max(done, int(bool(pairs.refused)))
     return done
 
 

@@ -218,34 +218,25 @@ _SHAPES_ALIGNMENT = Dimension(
     "world of `shapes`.",
 )
 
-# KlingTeam/VideoReward, model_config.json, inference_config: key, label, group, mean, deviation.
+# KlingTeam/VideoReward, model_config.json, inference_config: key, label, mean, deviation.
 _JUDGE_ROWS = (
-    ("visual_quality", "Visual quality", "quality", 3.6757, 2.2476),
-    ("motion_quality", "Motion quality", "quality", 1.1646, 1.3811),
-    ("text_alignment", "Text alignment", "semantic", 2.8105, 2.5121),
+    ("visual_quality", "Visual quality", 3.6757, 2.2476),
+    ("motion_quality", "Motion quality", 1.1646, 1.3811),
+    ("text_alignment", "Text alignment", 2.8105, 2.5121),
 )
 _JUDGE = tuple(
     Dimension(
-        key=key,
-        label=label,
-        group=group,
-        scorer="videoreward",
-        low=mean - 3 * deviation,
-        high=mean + 3 * deviation,
-        source="Value of the reward head. The mean and deviation by which VideoAlign standardises "
-        "it: the mean counts half, three deviations below it 0, three above it full.",
+        key=key, label=label, scorer="videoreward",
+        group="semantic" if key == "text_alignment" else "quality",
+        low=mean - 3 * deviation, high=mean + 3 * deviation,
+        source="VideoAlign's own mean counts half, three of its deviations below 0, above full.",
     )
-    for key, label, group, mean, deviation in _JUDGE_ROWS
-)
+    for key, label, mean, deviation in _JUDGE_ROWS
+)  # fmt: skip
 _VERSUS = Dimension(
-    key="preference",
-    label="Preferred in pairs",
-    scorer="versus",
-    low=-3.0,
-    high=3.0,
-    source="Log-odds against the mean of the prompt's clips, both orders asked; 3 is a chance of "
-    "95 %. Compares clips of one prompt only.",
-)
+    key="preference", label="Preferred in pairs", scorer="versus", low=-3.0, high=3.0,
+    source="Log-odds against the mean of the prompt's clips, both orders asked; 3 is 95 %.",
+)  # fmt: skip
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 Topic = Literal["campaign", "person", "pair", "gold", "calibration"]
-RunKind = Literal["sample", "score", "pair", "dpo", "vader", "compare", "ingest"]
+RunKind = Literal["sample", "score", "pair", "dpo", "vader", "ddpo", "compare", "ingest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,13 +17,21 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
+    import numpy as np
+    from torch import Tensor
+
+    from data.profile import Profile
+    from scorers.inmemory import Opinion
     from scorers.protocol import Card, Reward, Scorer
 
 _NOT_SCORERS = {
-    "__main__", "chunks", "features", "judging", "listing", "protocol", "resize", "run", "weights",
+    "__main__", "chunks", "crew", "features", "fetching", "inmemory", "judging", "listing",
+    "pairwise", "pool", "protocol", "resize", "run", "shared", "tournament", "weights",
 }  # fmt: skip
 
 
+JUDGES = ("versus",)
+"""Files that compare two clips (`scorers.pairwise`), which no scorer does; run by `--judge`."""
 ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
     "hpsv2": ("hps", {"version": "hpsv2"}),
     "hpsv2.1": ("hps", {"version": "hpsv2.1"}),
@@ -34,11 +42,11 @@ ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
 def names() -> list[str]:
     """Every scorer, sorted."""
     found = {module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg}
-    return sorted(found - _NOT_SCORERS)
+    return sorted(found - _NOT_SCORERS - set(JUDGES))
 
 
 def _module(name: str) -> ModuleType:
-    if name not in names():
+    if name not in (*names(), *JUDGES):
         raise UserError(f"no scorer is called {name!r}; there are {', '.join(names())}")
     return importlib.import_module(f"scorers.{name}")
 
@@ -85,7 +93,53 @@ def load(
     if unknown := sorted(set(options) - taken - {"weights_dir"}):
         own = f"its options are {', '.join(sorted(taken))}" if taken else "it has none"
         raise UserError(f"scorer {name!r} has no option {unknown[0]!r}; {own}")
-    return make(device=device, dtype=dtype or torch.float32, **options)
+    scorer = make(device=device, dtype=dtype or torch.float32, **options)
+    return scorer if dtype in {None, torch.float32} else _in_precision(scorer, name, dtype)
+
+
+def _in_precision(scorer: Scorer, name: str, dtype: Any) -> Scorer:
+    """The scorer under a version of its own, where the type of its network makes a difference."""
+    from scorers.protocol import InPrecision
+
+    if name in JUDGES or not needs(name) or card(name).only_float32:
+        return scorer
+    return InPrecision(
+        scorer=scorer, version=f"{scorer.version}-{str(dtype).removeprefix('torch.')}"
+    )
+
+
+def score(
+    clip: str | Path | np.ndarray | Tensor,
+    prompt: str = "",
+    fps: float | None = None,
+    *,
+    profile: str | Profile = "lite",
+    device: Any = "cpu",
+    dtype: Any = None,
+    weights_dir: str = "",
+) -> Opinion:
+    """What a profile says about one clip that is in no database.
+
+    Args:
+        clip: path of a video file or a folder of frames; or uint8 `t h w 3`; or a floating-point
+            tensor `t 3 h w` in [0, 1]. The same frames give the same numbers in each form.
+        prompt: what the clip should show; most profiles have a dimension that reads it.
+        fps: frames per second; None takes the file's own.
+        profile: name of a profile, or one of your own making.
+        device: where the networks live.
+        dtype: floating type of the networks; None is torch.float32.
+        weights_dir: folder in which weights are looked for first.
+
+    Raises:
+        ClipError: the file cannot be read.
+        UserError: no such profile.
+        ValueError: frames of another type or shape, or no rate.
+    """
+    from scorers import inmemory
+
+    return inmemory.score(
+        clip, prompt, fps, profile=profile, device=device, dtype=dtype, weights_dir=weights_dir
+    )
 
 
 def load_reward(name: str, *, device: Any = "cpu", dtype: Any = None, **options: Any) -> Reward:

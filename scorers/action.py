@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from data.errors import UserError
 from scorers import resize, weights
+from scorers.chunks import in_groups
 from scorers.nets.stored import frozen, pretrained
 from scorers.protocol import Card, check
 
@@ -60,12 +60,8 @@ class Action:
         """The probability per clip; `fps` plays no part."""
         del fps
         check(frames)
-        clips = resampled(frames, self._network.config.num_frames)
-        grads = torch.is_grad_enabled() and frames.requires_grad
-        run = (
-            (lambda x: checkpoint(self._logits, x, use_reentrant=False)) if grads else self._logits
-        )
-        logits = torch.cat([run(clip[None]) for clip in clips]).float().log_softmax(-1)
+        clips = resize.resampled(frames, self._network.config.num_frames)
+        logits = in_groups(self._logits, clips, at_once=1).float().log_softmax(-1)
         classes = [self._class(prompt) for prompt in prompts]
         picked = [row[at].exp() if at is not None else row[0] * float("nan")
                   for row, at in zip(logits, classes, strict=True)]  # fmt: skip
@@ -83,17 +79,6 @@ class Action:
             return self._names[self._label]
         there = [name for name in self._names if name in prompt.casefold()]
         return self._names[max(there, key=len)] if there else None
-
-
-def resampled(frames: Float[Tensor, "b t c h w"], wanted: int) -> Float[Tensor, "b n c h w"]:
-    """`wanted` frames, linearly between the clip's own, from its first to its last."""
-    if frames.shape[1] == wanted:
-        return frames
-    at = torch.linspace(0, frames.shape[1] - 1, wanted, device=frames.device)
-    low = at.floor().long()
-    part = (at - low).to(frames.dtype)[:, None, None, None]
-    high = (low + 1).clamp(max=frames.shape[1] - 1)
-    return frames[:, low] * (1 - part) + frames[:, high] * part
 
 
 def load(

@@ -1,20 +1,19 @@
-"""How beautiful the frames are: LAION's two predictors on CLIP ViT-L/14, under two names.
+"""How beautiful the frames are: LAION's aesthetic predictor v2 on CLIP ViT-L/14, VADER's reward.
 
-- `aesthetic_quality` is LAION v1, one linear layer, divided by 10: what VBench measures
-  (`vbench/aesthetic_quality.py`), with its dialect `vbench`. In about [0.3, 0.75].
-- `aesthetic` is LAION v2 ("improved-aesthetic-predictor"), in about [1, 10]: VADER's reward. Its
-  head is five linear layers with nothing between them, so they are folded into one vector when they
-  are loaded. Dialect `official`; `vader` squashes the frame, as VADER does.
+`aesthetic` is the "improved-aesthetic-predictor", in about [1, 10], mean over the frames. Its head
+is five linear layers with nothing between them, so they are folded into one vector when they are
+loaded. Dialect `official`; `vader` squashes the frame, as VADER does. LAION v1, another number
+under another name (`aesthetic_quality`, VBench's), is `scorers/laion.py`.
 
-Features are computed once where both heads ask for one dialect, and the clip's value is the mean
-over its frames. VADER's target of 10 is never reached and belongs to its loss. Easily hacked: it
-likes saturated, centred, painterly pictures; watch a reward that was not trained on.
+VADER's target of 10 is never reached and belongs to its loss. Easily hacked: it likes saturated,
+centred, painterly pictures; watch a reward that was not trained on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,10 +22,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scorers import weights
-from scorers.chunks import in_groups
-from scorers.clip import image_features, image_tower
+from scorers.clip import frame_features, image_tower
 from scorers.nets.stored import tensors
-from scorers.protocol import Card, check
+from scorers.protocol import Card, Measure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,37 +51,19 @@ class Head:
     scale: float = 1.0
 
 
-class Aesthetic:
-    """One or more heads on one image tower."""
+def rated(
+    frames: Float[Tensor, "b t 3 h w"], *, network: CLIPVisionModelWithProjection, head: Head
+) -> Float[Tensor, "b d"]:
+    """The head's mean over the frames of each clip."""
+    unit = F.normalize(frame_features(network, frames, dialect=head.dialect).float(), dim=-1)
+    value = (unit @ head.weight.to(unit.device) + head.bias) * head.scale
+    return value.mean(1, keepdim=True)
 
-    differentiable = CARD.differentiable
 
-    def __init__(
-        self, name: str, version: str, network: CLIPVisionModelWithProjection,
-        heads: Mapping[str, Head],
-    ) -> None:  # fmt: skip
-        self.name, self.version = name, version
-        self.dimensions = tuple(heads)
-        self._network, self._heads = network, dict(heads)
-
-    def __call__(
-        self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]
-    ) -> Float[Tensor, "b d"]:
-        """Each head's mean over the frames; `prompts` and `fps` play no part."""
-        del prompts, fps
-        check(frames)
-        flat, unit = frames.flatten(0, 1), {}
-        for dialect in {head.dialect for head in self._heads.values()}:
-            found = in_groups(lambda some, how=dialect: self._features(some, how), flat)
-            unit[dialect] = F.normalize(found.float(), dim=-1)
-        values = [
-            (unit[head.dialect] @ head.weight.to(flat.device) + head.bias) * head.scale
-            for head in self._heads.values()
-        ]
-        return torch.stack(values, 1).unflatten(0, frames.shape[:2]).mean(1)
-
-    def _features(self, frames: Float[Tensor, "n 3 h w"], dialect: str) -> Float[Tensor, "n d"]:
-        return image_features(self._network, frames, dialect)
+def scorer(network: CLIPVisionModelWithProjection, head: Head) -> Measure:
+    """The scorer with this image tower and head."""
+    values = partial(rated, network=network, head=head)
+    return Measure(name="aesthetic", version=f"1-{head.dialect}", card=CARD, values=values)
 
 
 def linear(state: Mapping[str, Tensor], dialect: str, *, scale: float = 1.0) -> Head:
@@ -114,9 +94,9 @@ def v2(path: Path, dialect: str) -> Head:
 def load(
     *, device: Any = "cpu", dtype: torch.dtype = torch.float32, weights_dir: Any = None,
     dialect: str = "official",
-) -> Aesthetic:  # fmt: skip
+) -> Measure:  # fmt: skip
     """The reward with its published weights; `dialect` is `official` or `vader`."""
     network = image_tower(WEIGHTS[0], device, dtype, weights_dir)
     folder = weights.find(WEIGHTS[1], weights_dir)
     head = v2(folder / weights.TABLE[WEIGHTS[1]].files[0], dialect)
-    return Aesthetic("aesthetic", f"1-{dialect}", network, {"aesthetic": head})
+    return scorer(network, head)

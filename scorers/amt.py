@@ -16,18 +16,16 @@ border, as VBench does. Never tried with the real AMT-S: the tests bring a file 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor
 
 from scorers import weights
 from scorers.halfway import Frame, left_out
-from scorers.protocol import Card
+from scorers.protocol import Card, Measure
 
 WEIGHTS = ("amt-s",)
 CARD = Card(
@@ -36,43 +34,36 @@ CARD = Card(
     differentiable=False,
     weights=WEIGHTS[0],
     licence="CC-BY-NC-4.0 (non-commercial)",
+    only_float32=True,
 )
 _MULTIPLE = 16
 
 
-class Amt:
-    """The scorer `amt`. Fewer than three frames leave nothing out (NaN)."""
+def scorer(network: torch.jit.ScriptModule, device: Any) -> Measure:
+    """The scorer with this network."""
+    made = partial(_between, network=network, device=device)
+    return Measure(name="amt", version="1", card=CARD, values=partial(left_out, made=made))
 
-    name, version = "amt", "1"
-    dimensions = tuple(CARD.ranges)
-    differentiable = CARD.differentiable
 
-    def __init__(self, network: torch.jit.ScriptModule, device: Any) -> None:
-        self._network, self._device = network, device
-
-    def __call__(
-        self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]
-    ) -> Float[Tensor, "b d"]:
-        """The measure per clip; `prompts` and `fps` play no part."""
-        del prompts, fps
-        return left_out(frames, self._between)
-
-    def _between(self, before: Frame, after: Frame) -> np.ndarray:
-        pair = torch.from_numpy(np.stack([before, after])).to(self._device)
-        pixels = pair.permute(0, 3, 1, 2).float() / 255
-        height, width = pixels.shape[2:]
-        down, right = -height % _MULTIPLE, -width % _MULTIPLE
-        edges = (right // 2, right - right // 2, down // 2, down - down // 2)
-        padded = F.pad(pixels, edges, mode="replicate")
-        with torch.no_grad():
-            made = self._network(padded[:1], padded[1:])[0]
-        inner = made[:, edges[2] : edges[2] + height, edges[0] : edges[0] + width]
-        return (inner.clamp(0, 1) * 255).permute(1, 2, 0).float().cpu().numpy()
+def _between(
+    before: Frame, after: Frame, *, network: torch.jit.ScriptModule, device: Any
+) -> np.ndarray:
+    """The frame half-way between two, 0 to 255."""
+    pair = torch.from_numpy(np.stack([before, after])).to(device)
+    pixels = pair.permute(0, 3, 1, 2).float() / 255
+    height, width = pixels.shape[2:]
+    down, right = -height % _MULTIPLE, -width % _MULTIPLE
+    edges = (right // 2, right - right // 2, down // 2, down - down // 2)
+    padded = F.pad(pixels, edges, mode="replicate")
+    with torch.no_grad():
+        made = network(padded[:1], padded[1:])[0]
+    inner = made[:, edges[2] : edges[2] + height, edges[0] : edges[0] + width]
+    return (inner.clamp(0, 1) * 255).permute(1, 2, 0).float().cpu().numpy()
 
 
 def load(
     *, device: Any = "cpu", dtype: torch.dtype = torch.float32, weights_dir: Any = None
-) -> Amt:
+) -> Measure:
     """The scorer with the network that the user made."""
     del dtype
     path = weights.find(WEIGHTS[0], weights_dir) / weights.TABLE[WEIGHTS[0]].files[0]
@@ -80,4 +71,4 @@ def load(
         network = torch.jit.load(str(path), map_location=device).eval()
     except RuntimeError as problem:
         raise weights.damaged(path, problem) from problem
-    return Amt(network, device)
+    return scorer(network, device)

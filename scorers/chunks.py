@@ -8,13 +8,17 @@ again on the way back, so that memory is that of one group, whatever the number 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 AT_ONCE = 32
 """Frames per pass without gradients."""
+IN_CACHE = 2
+"""Frames per pass of what is done pixel by pixel: its steps find their pixels in the cache."""
 WITH_GRADIENTS = 4
 """Frames per checkpointed pass."""
 
@@ -29,4 +33,11 @@ def in_groups(
     if not grads:
         return torch.cat([network(group) for group in groups])
     kept = [checkpoint(network, group, use_reentrant=False) for group in groups]
-    return torch.cat([one for one in kept if isinstance(one, Tensor)])
+    return torch.cat(cast("list[Tensor]", kept))
+
+
+def per_frame(
+    network: Callable[[Tensor], Tensor], frames: Float[Tensor, "b t c h w"], at_once: int = AT_ONCE
+) -> Float[Tensor, "b t *k"]:
+    """`network` on every frame of every clip, by clip and frame again."""
+    return in_groups(network, frames.flatten(0, 1), at_once).unflatten(0, frames.shape[:2])

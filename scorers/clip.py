@@ -10,7 +10,7 @@ the features are as the scorer was loaded, and the cosine is float32.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,10 +18,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scorers import resize, weights
-from scorers.chunks import in_groups
+from scorers.chunks import per_frame
 from scorers.features import consistency
-from scorers.nets.stored import frozen, pretrained
-from scorers.protocol import Card, check
+from scorers.nets.stored import pooled, pretrained
+from scorers.protocol import Card, Measure
+from scorers.shared import once
 
 if TYPE_CHECKING:
     from transformers import CLIPVisionModelWithProjection
@@ -36,31 +37,25 @@ CARD = Card(
 )
 
 
-class Clip:
-    """The scorer `clip`."""
+def scorer(network: CLIPVisionModelWithProjection) -> Measure:
+    """The scorer with this network."""
 
-    name, version = "clip", "1"
-    dimensions = tuple(CARD.ranges)
-    differentiable = CARD.differentiable
+    def values(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b d"]:
+        return consistency(frame_features(network, frames, dialect="vbench"))[:, None]
 
-    def __init__(self, network: CLIPVisionModelWithProjection) -> None:
-        self._network = network
+    return Measure(name="clip", version="1", card=CARD, values=values)
 
-    def __call__(
-        self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]
-    ) -> Float[Tensor, "b d"]:
-        """The consistency per clip; `prompts` and `fps` play no part."""
-        del prompts, fps
-        check(frames)
-        found = in_groups(self._features, frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-        return consistency(found)[:, None]
 
-    def _features(self, frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
-        return image_features(self._network, frames, "vbench")
+def frame_features(
+    network: CLIPVisionModelWithProjection, frames: Float[Tensor, "b t 3 h w"], *, dialect: str
+) -> Float[Tensor, "b t d"]:
+    """`image_features` of every frame, one pass for all who ask for this tower and dialect."""
+    features = partial(image_features, network, dialect=dialect)
+    return once(frames, (network, dialect), lambda: per_frame(features, frames))
 
 
 def image_features(
-    network: CLIPVisionModelWithProjection, frames: Float[Tensor, "n 3 h w"], dialect: str
+    network: CLIPVisionModelWithProjection, frames: Float[Tensor, "n 3 h w"], *, dialect: str
 ) -> Float[Tensor, "n d"]:
     """Projected embeddings, not normalised.
 
@@ -79,17 +74,16 @@ def image_features(
 
 def load(
     *, device: Any = "cpu", dtype: torch.dtype = torch.float32, weights_dir: Any = None
-) -> Clip:
+) -> Measure:
     """The scorer with its published weights."""
-    return Clip(image_tower(WEIGHTS[0], device, dtype, weights_dir))
+    return scorer(image_tower(WEIGHTS[0], device, dtype, weights_dir))
 
 
 def image_tower(
     name: str, device: Any, dtype: torch.dtype, weights_dir: Any
 ) -> CLIPVisionModelWithProjection:
-    """The image half of a CLIP model of `weights.TABLE`."""
+    """The image half of a CLIP model of `weights.TABLE`, one for all who read it."""
     from transformers import CLIPVisionModelWithProjection
 
-    folder = weights.find(name, weights_dir)
-    network = pretrained(CLIPVisionModelWithProjection.from_pretrained, folder)
-    return frozen(network, device, dtype)
+    kind, folder = CLIPVisionModelWithProjection, weights.find(name, weights_dir)
+    return pooled(kind, folder, device, dtype, lambda: pretrained(kind.from_pretrained, folder))

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from scorers.chunks import IN_CACHE, per_frame
 from scorers.protocol import Card, Measure
 
 # At a corner of the RGB cube rg^2 + yb^2 is at most 1 + 1/4. So with mean m the value is at most
@@ -32,11 +33,15 @@ _LEAST = 1e-12  # keeps the gradient of the root finite on grey frames; 1e-6 in 
 
 def colourfulness(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, " b"]:
     """M3 of frames in [0, 1], mean over frames; 0 for grey."""
-    red, green, blue = frames.unbind(2)
-    opponents = torch.stack([red - green, (red + green) / 2 - blue], dim=2).flatten(3)
-    spread = (opponents.var(3, correction=0).sum(2) + _LEAST).sqrt()
-    offset = (opponents.mean(3).square().sum(2) + _LEAST).sqrt()
-    return (spread + 0.3 * offset).mean(1)
+    return per_frame(_of_frames, frames, IN_CACHE).mean(1)
+
+
+def _of_frames(frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
+    red, green, blue = frames.flatten(2).unbind(1)
+    opponents = torch.stack([red - green, (red + green) / 2 - blue], dim=1)
+    offset = opponents.mean(2, keepdim=True)
+    spread = (opponents - offset).square().mean(2).sum(1)
+    return (spread + _LEAST).sqrt() + 0.3 * (offset.square().sum((1, 2)) + _LEAST).sqrt()
 
 
 def _values(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b d"]:

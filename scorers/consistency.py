@@ -16,6 +16,8 @@ top.
 
 from __future__ import annotations
 
+import math
+from itertools import product
 from typing import Any
 
 import torch
@@ -23,6 +25,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from scorers.chunks import IN_CACHE, per_frame
 from scorers.protocol import Card, Measure, luminance
 
 SIDE, DIRECTIONS, CELLS = 128, 16, 8
@@ -32,7 +35,6 @@ CARD = Card(
     ranges={"subject_consistency": (0.0, 1.0), "background_consistency": (0.0, 1.0)},
     differentiable=True,
 )
-_FOCUS = 8  # an edge counts for directions within about 25 degrees: cos^8 falls to a half
 _LEAST = 1e-8  # keeps the root differentiable on flat pixels; far below one level squared
 _FAINT = 1e-3  # mean edge strength (a quarter of a level) below which a frame has no structure
 
@@ -47,17 +49,23 @@ def _reduced(frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 i j"]:
 
 
 def orientations(frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
-    """Share of edge strength per direction (dark to bright), plus one cell for "no edges"."""
+    """Share of edge strength per direction (dark to bright), plus one cell for "no edges".
+
+    An edge counts for directions within about 25 degrees of its own: there cos^8 falls to a half.
+    """
     luma = luminance(frames)
     across = (luma[:, 1:-1, 2:] - luma[:, 1:-1, :-2]) / 2
     down = (luma[:, 2:, 1:-1] - luma[:, :-2, 1:-1]) / 2
     strength = (across**2 + down**2 + _LEAST).sqrt()
-    angle = torch.arange(DIRECTIONS, device=frames.device) * (2 * torch.pi / DIRECTIONS)
-    facing = [
-        ((across * x + down * y) / strength).clamp(min=0) ** _FOCUS * strength
-        for x, y in zip(angle.cos(), angle.sin(), strict=True)
-    ]
-    found = torch.stack(facing, 1).mean((2, 3))
+    across, down = across / strength, down / strength
+    ahead, behind = [], []  # of a direction and its opposite one is 0 and the other cos^8
+    for number in range(DIRECTIONS // 2):
+        angle = 2 * math.pi * number / DIRECTIONS
+        cosine = across * math.cos(angle) + down * math.sin(angle)
+        seen = cosine.square().square().square() * strength
+        ahead.append((seen * (cosine > 0)).mean((1, 2)))
+        behind.append(seen.mean((1, 2)) - ahead[-1])
+    found = torch.stack(ahead + behind, 1).clamp(min=0)
     padded = F.pad(found, (0, 1), value=_FAINT)
     return padded / padded.sum(1, keepdim=True)
 
@@ -66,13 +74,13 @@ def colours(frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
     """Share of pixels per cell of the RGB cube; a pixel between cells is shared linearly."""
     place = frames.clamp(0, 1).flatten(2) * (CELLS - 1)
     low = place.detach().floor().clamp(max=CELLS - 2)
-    upper = place - low
+    (red, green, blue), upper = low.long().unbind(1), place - low
+    first = (red * CELLS + green) * CELLS + blue
+    shares = [part.unbind(1) for part in (1 - upper, upper)]
     cells = frames.new_zeros(frames.shape[0], CELLS**3)
-    for corner in range(8):
-        steps = torch.tensor([corner >> 2, corner >> 1 & 1, corner & 1], device=frames.device)
-        red, green, blue = (low + steps[:, None]).long().unbind(1)
-        share = torch.where(steps[:, None].bool(), upper, 1 - upper).prod(1)
-        cells = cells.scatter_add(1, (red * CELLS + green) * CELLS + blue, share)
+    for r, g, b in product((0, 1), repeat=3):
+        share = shares[r][0] * shares[g][1] * shares[b][2]
+        cells = cells.scatter_add(1, first + ((r * CELLS + g) * CELLS + b), share)
     return cells / cells.sum(1, keepdim=True)
 
 
@@ -83,9 +91,13 @@ def stays(histograms: Float[Tensor, "b t k"]) -> Float[Tensor, " b"]:
     return shared.mean(1) / 2
 
 
+def _histograms(frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+    small = _reduced(frames)
+    return torch.cat([orientations(small), colours(small)], 1)
+
+
 def _values(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b d"]:
-    small = _reduced(frames.flatten(0, 1))
-    both = (measure(small).unflatten(0, frames.shape[:2]) for measure in (orientations, colours))
+    both = per_frame(_histograms, frames, IN_CACHE).split([DIRECTIONS + 1, CELLS**3], 2)
     return torch.stack([stays(histograms) for histograms in both], 1)
 
 

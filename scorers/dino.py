@@ -4,14 +4,14 @@ Backbone: DINO v1 ViT-B/16 (Caron et al. 2021), class token after the last norm,
 shorter side 224 px, bilinear, no antialias, no crop; ImageNet normalisation. The mean is that of
 `scorers/features.py`.
 
-At sizes other than 224 x 224 DINO stretches its table of positions by (h + 0.1) / 14, where the
-library aims at whole sizes; with random tables the two differ by 8.6 %. The rule is written out
-here. Left out on purpose: DINOv2 and v3, to which VBench's range does not belong.
+At sizes other than squares of 14 x 14 patches DINO stretches its table of positions by
+(h + 0.1) / 14, where the library aims at whole sizes; with random tables the two differ by 8.6 %.
+The rule is written out here. Left out on purpose: DINOv2 and v3, to which VBench's range does not
+belong.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,10 +20,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from scorers import resize, weights
-from scorers.chunks import in_groups
+from scorers.chunks import per_frame
 from scorers.features import consistency
 from scorers.nets.stored import frozen, pretrained
-from scorers.protocol import Card, check
+from scorers.protocol import Card, Measure
 
 if TYPE_CHECKING:
     from transformers import ViTModel
@@ -37,50 +37,49 @@ CARD = Card(
     licence="Apache-2.0",
 )
 SIDE = 224
+VERSION = "2"
 _EPSILON = 1e-6  # of DINO's layer norms; the hub's configuration says 1e-12
 
 
-class Dino:
-    """The scorer `dino`."""
+def scorer(network: ViTModel, side: int = SIDE) -> Measure:
+    """The scorer with this network, on frames with a shorter side of `side` px."""
 
-    name, version = "dino", "1"
-    dimensions = tuple(CARD.ranges)
-    differentiable = CARD.differentiable
-
-    def __init__(self, network: ViTModel, side: int = SIDE) -> None:
-        self._network, self._side = network, side
-
-    def __call__(
-        self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]
-    ) -> Float[Tensor, "b d"]:
-        """The consistency per clip; `prompts` and `fps` play no part."""
-        del prompts, fps
-        check(frames)
-        small = resize.shorter(frames.flatten(0, 1), self._side, mode="bilinear", antialias=False)
-        seen = resize.normalised(small, resize.IMAGENET_MEAN, resize.IMAGENET_STD)
-        found = in_groups(self._features, seen).unflatten(0, frames.shape[:2])
-        return consistency(found)[:, None]
-
-    def _features(self, frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
-        parts = self._network.embeddings
-        kept = parts.patch_embeddings.projection.weight
-        patches = parts.patch_embeddings(frames.to(kept.device, kept.dtype))
-        patch = kept.shape[-1]
-        table = positions(
-            parts.position_embeddings, frames.shape[2] // patch, frames.shape[3] // patch
+    def features(frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
+        small = resize.shorter(frames, side, mode="bilinear", antialias=False)
+        return class_tokens(
+            network, resize.normalised(small, resize.IMAGENET_MEAN, resize.IMAGENET_STD)
         )
-        begin = parts.cls_token.expand(len(frames), -1, -1)
-        hidden = torch.cat([begin, patches], 1) + table
-        for layer in self._network.layers:
-            hidden = layer(hidden)
-        return self._network.layernorm(hidden)[:, 0]
+
+    def values(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b d"]:
+        return consistency(per_frame(features, frames))[:, None]
+
+    return Measure(name="dino", version=VERSION, card=CARD, values=values)
 
 
-def positions(table: Float[Tensor, "1 n d"], high: int, wide: int) -> Float[Tensor, "1 m d"]:
-    """DINO's table of positions for `high` x `wide` patches, the class token's first."""
+def class_tokens(network: ViTModel, seen: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
+    """What the network makes of normalised pictures of any size."""
+    parts = network.embeddings
+    kept = parts.patch_embeddings.projection.weight
+    patches = parts.patch_embeddings(seen.to(kept.device, kept.dtype))
+    height, width = seen.shape[2:]
+    table = positions(parts.position_embeddings, height, width, kept.shape[-1])
+    begin = parts.cls_token.expand(len(seen), -1, -1)
+    hidden = torch.cat([begin, patches], 1) + table
+    for layer in network.layers:
+        hidden = layer(hidden)
+    return network.layernorm(hidden)[:, 0]
+
+
+def positions(
+    table: Float[Tensor, "1 n d"], height: int, width: int, patch: int
+) -> Float[Tensor, "1 m d"]:
+    """DINO's table of positions for a picture of this size in px, the class token's first.
+
+    A picture that is not square has its table stretched even where it has as many patches.
+    """
     begin, grid = table[:, :1], table[:, 1:]
-    side = round(grid.shape[1] ** 0.5)
-    if (high, wide) == (side, side):
+    side, high, wide = round(grid.shape[1] ** 0.5), height // patch, width // patch
+    if height == width and high * wide == side**2:
         return table
     square = grid.unflatten(1, (side, side)).permute(0, 3, 1, 2)
     scale = ((high + 0.1) / side, (wide + 0.1) / side)
@@ -93,7 +92,7 @@ def positions(table: Float[Tensor, "1 n d"], high: int, wide: int) -> Float[Tens
 
 def load(
     *, device: Any = "cpu", dtype: torch.dtype = torch.float32, weights_dir: Any = None
-) -> Dino:
+) -> Measure:
     """The scorer with its published weights."""
     from transformers import ViTModel
 
@@ -101,4 +100,4 @@ def load(
     network = pretrained(
         ViTModel.from_pretrained, folder, add_pooling_layer=False, layer_norm_eps=_EPSILON
     )
-    return Dino(frozen(network, device, dtype))
+    return scorer(frozen(network, device, dtype))

@@ -2,14 +2,20 @@
 
 Each frame is compared with the first and with the one before it; a negative cosine counts 0. The
 score of a clip is the mean over its frames but the first (`vbench/subject_consistency.py`,
-`background_consistency.py`). Also text and picture in one space.
+`background_consistency.py`). Also text and picture in one space, and the scorer that compares each
+frame with the prompt.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
+from scorers.protocol import Card, check
 
 
 def consistency(features: Float[Tensor, "b t d"]) -> Float[Tensor, " b"]:
@@ -23,3 +29,37 @@ def consistency(features: Float[Tensor, "b t d"]) -> Float[Tensor, " b"]:
 def cosine(one: Float[Tensor, "*b d"], other: Float[Tensor, "*b d"]) -> Float[Tensor, "*b"]:
     """Cosine of the last dimension in float32, in [-1, 1]."""
     return (F.normalize(one.float(), dim=-1) * F.normalize(other.float(), dim=-1)).sum(-1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """A scorer that compares each frame with its own clip's prompt: cosine, mean over frames."""
+
+    name: str
+    version: str
+    card: Card
+    seen: Callable[[Tensor], Tensor]
+    """Frames `b t 3 h w` to features `b t d`."""
+    said: Callable[[Sequence[str]], Tensor]
+    """Prompts to features `b d` of the same space."""
+    scale: float = 1.0
+    """What the mean cosine is multiplied by."""
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The one of the card."""
+        return tuple(self.card.ranges)
+
+    @property
+    def differentiable(self) -> bool:
+        """As the card says."""
+        return self.card.differentiable
+
+    def __call__(
+        self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]
+    ) -> Float[Tensor, "b d"]:
+        """The scaled mean cosine per clip; `fps` plays no part."""
+        del fps
+        check(frames)
+        seen, said = self.seen(frames), self.said(list(prompts))[:, None]
+        return cosine(seen, said.expand_as(seen)).mean(1, keepdim=True) * self.scale

@@ -9,6 +9,7 @@ runs it unfiltered. Profile `vbench` uses it as it is; `lite` uses the measure a
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -27,7 +28,10 @@ CARD = Card(
 
 def stillness(frames: Float[Tensor, "b t c h w"]) -> Float[Tensor, " b"]:
     """1 - mean |I_t - I_{t+1}| of frames in [0, 1]; in [0, 1]. One frame: NaN."""
-    return 1 - (frames[:, 1:] - frames[:, :-1]).abs().flatten(1).mean(1)
+    if frames.shape[1] < 2:
+        return frames.new_full(frames.shape[:1], float("nan"))
+    pairs = pairwise(frames.unbind(1))  # one at a time: they stay in the cache
+    return 1 - torch.stack([(then - now).abs().flatten(1).mean(1) for now, then in pairs]).mean(0)
 
 
 def _values(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b d"]:

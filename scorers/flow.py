@@ -25,6 +25,7 @@ gradients.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -35,6 +36,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from scorers.protocol import Card, check
+from scorers.shared import levels
 
 SIDE, THRESHOLD, RATE = 256, 6.0, 8.0  # px, px per 1/RATE s at that side, 1/s: VBench
 FASTEST = 0.05  # share of pixels, VBench
@@ -53,7 +55,7 @@ _STILL = 1.0  # px per frame at SIDE: jitter of the flow itself is not accelerat
 Flows = Float[np.ndarray, "n h w 2"]
 
 
-def _enlarged(clip: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "t i j 3"]:
+def resized(clip: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "t i j 3"]:
     """The clip with its shorter side at SIDE px, or at half of that if it is smaller still."""
     height, width = clip.shape[1:3]
     shorter = min(height, width)
@@ -73,13 +75,31 @@ def flows(clip: UInt8[np.ndarray, "t h w 3"]) -> tuple[Flows, Flows]:
     return np.stack(forth), np.stack(back)
 
 
-def _along(image: np.ndarray, flow: Float[np.ndarray, "h w 2"]) -> np.ndarray:
-    """`image` read at each pixel's place moved by `flow`."""
-    height, width = flow.shape[:2]
+@lru_cache(maxsize=8)
+def _places(height: int, width: int) -> Float[np.ndarray, "h w 2"]:
+    """(x, y) of every pixel."""
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return cv2.remap(
-        image, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    return np.stack([x, y], -1)
+
+
+def along(image: np.ndarray, flow: Float[np.ndarray, "h w 2"]) -> np.ndarray:
+    """`image` read at each pixel's place moved by `flow`."""
+    in_one: Any = None  # x and y are in one map
+    where = _places(*flow.shape[:2]) + flow
+    return cv2.remap(image, where, in_one, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _squared(flow: Float[np.ndarray, "h w 2"]) -> Float[np.ndarray, "h w"]:
+    x, y = flow[..., 0], flow[..., 1]
+    return x * x + y * y
+
+
+def _speeds(fields: Flows) -> Float[np.ndarray, "n h w"]:
+    """Lengths, px."""
+    lengths = np.empty(fields.shape[:3], np.float32)
+    for flow, length in zip(fields, lengths, strict=True):
+        length[:] = cv2.magnitude(flow[..., 0], flow[..., 1])
+    return lengths
 
 
 def _fastest(speed: Float[np.ndarray, "h w"]) -> np.ndarray:
@@ -95,17 +115,15 @@ def _unit(fields: Flows) -> float:
 
 def movement(forth: Flows, fps: float) -> float:
     """Speed of the fastest pixels over VBench's threshold, mean over pairs of frames."""
-    speeds = np.linalg.norm(forth, axis=-1)
-    fastest = [speed.ravel()[_fastest(speed)].mean() for speed in speeds]
+    fastest = [speed.ravel()[_fastest(speed)].mean() for speed in _speeds(forth)]
     return float(np.mean(fastest) / _unit(forth) * fps / RATE / THRESHOLD)
 
 
 def smoothness(forth: Flows, back: Flows) -> float:
     """1 - acceleration over speed at the fastest pixels; mean over frames with two neighbours."""
     values, floor = [], _STILL * _unit(forth)
-    for after, before in zip(forth[1:], back[:-1], strict=True):
-        speed = np.linalg.norm(after, axis=-1) + np.linalg.norm(before, axis=-1)
-        change = np.linalg.norm(after + before, axis=-1)
+    speeds, changes = _speeds(forth[1:]) + _speeds(back[:-1]), _speeds(forth[1:] + back[:-1])
+    for speed, change in zip(speeds, changes, strict=True):
         top = _fastest(speed)
         values.append(1 - change.ravel()[top].mean() / (speed.ravel()[top].mean() + floor))
     return float(np.mean(values)) if values else _NOTHING
@@ -115,11 +133,12 @@ def steadiness(clip: UInt8[np.ndarray, "t h w 3"], forth: Flows, back: Flows) ->
     """1 - mean difference along the flow over points that both frames see, mean over pairs."""
     values = []
     for now, then, flow, reverse in zip(clip, clip[1:], forth, back, strict=False):
-        returned = flow + _along(reverse, flow)
-        length = (flow**2).sum(-1) + (_along(reverse, flow) ** 2).sum(-1)
-        seen = (returned**2).sum(-1) <= 0.01 * length + 0.5  # Sundaram, Brox and Keutzer 2010
-        difference = np.abs(_along(then, flow).astype(np.float32) - now).mean(-1)
-        values.append(1 - (difference[seen] if seen.any() else difference).mean() / 255)
+        there = along(reverse, flow)
+        length = _squared(flow) + _squared(there)
+        seen = _squared(flow + there) <= 0.01 * length + 0.5  # Sundaram, Brox and Keutzer 2010
+        mask = seen.view(np.uint8) if seen.any() else np.ones_like(seen, np.uint8)
+        difference = cv2.mean(cv2.absdiff(along(then, flow), now), mask)[:3]
+        values.append(1 - np.mean(difference) / 255)
     return float(np.mean(values))
 
 
@@ -136,8 +155,7 @@ class Flow:
         """The three measures per clip, on the CPU; `prompts` play no part."""
         del prompts
         check(frames)
-        clips = (frames.detach().clamp(0, 1) * 255).round().byte().permute(0, 1, 3, 4, 2).cpu()
-        rows = [judge(clip.numpy(), rate) for clip, rate in zip(clips, fps, strict=True)]
+        rows = [judge(clip, rate) for clip, rate in zip(levels(frames), fps, strict=True)]
         return torch.tensor(rows, dtype=torch.float32, device=frames.device)
 
 
@@ -145,7 +163,7 @@ def judge(clip: UInt8[np.ndarray, "t h w 3"], fps: float) -> tuple[float, float,
     """The three measures of one clip, in the order of `CARD.ranges`."""
     if len(clip) < 2:
         return _NOTHING, _NOTHING, _NOTHING
-    large = _enlarged(clip)
+    large = resized(clip)
     forth, back = flows(large)
     return steadiness(large, forth, back), smoothness(forth, back), movement(forth, fps)
 

@@ -12,6 +12,7 @@ open_clip as it is; VADER's loss is `1 - value`, which is the loss's business, n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,10 +20,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from scorers import resize, weights
-from scorers.chunks import in_groups
-from scorers.features import cosine
+from scorers.chunks import per_frame
+from scorers.features import Match
 from scorers.nets.stored import fill, frozen, tensors
-from scorers.protocol import Card, check
+from scorers.protocol import Card
 
 WEIGHTS = ("hpsv2.1",)
 CARD = Card(
@@ -36,48 +37,38 @@ ARCHITECTURE = "ViT-H-14"
 Tokenize = Callable[[list[str]], Int[Tensor, "b n"]]
 
 
-class Hps:
-    """The scorer `hps`."""
+def scorer(network: Any, tokenize: Tokenize, version: str, dialect: str) -> Match:
+    """The scorer with this network.
 
-    name = "hps"
-    dimensions = tuple(CARD.ranges)
-    differentiable = CARD.differentiable
+    Args:
+        network: an open_clip model.
+        tokenize: prompts to token numbers.
+        version: of the weights.
+        dialect: a name in `resize.DIALECTS`.
+    """
+    kept, side = network.logit_scale, network.visual.image_size
 
-    def __init__(self, network: Any, tokenize: Tokenize, version: str, dialect: str) -> None:
-        """Wires the parts.
+    def seen(frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
+        small = resize.DIALECTS[dialect](frames, side if isinstance(side, int) else side[0])
+        pixels = resize.normalised(small, resize.CLIP_MEAN, resize.CLIP_STD)
+        return network.encode_image(pixels.to(kept.device, kept.dtype))
 
-        Args:
-            network: an open_clip model.
-            tokenize: prompts to token numbers.
-            version: of the weights.
-            dialect: a name in `resize.DIALECTS`.
-        """
-        self.version = f"{version}-{dialect}"
-        self._network, self._tokenize = network, tokenize
-        self._small = resize.DIALECTS[dialect]
+    def said(prompts: Sequence[str]) -> Float[Tensor, "b d"]:
+        return network.encode_text(tokenize(list(prompts)).to(kept.device))
 
-    def __call__(
-        self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]
-    ) -> Float[Tensor, "b d"]:
-        """Mean over frames of the cosine with the clip's own prompt; `fps` plays no part."""
-        del fps
-        check(frames)
-        seen = in_groups(self._features, frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-        said = self._network.encode_text(self._tokenize(list(prompts)).to(seen.device))
-        return cosine(seen, said[:, None].expand_as(seen)).mean(1, keepdim=True)
-
-    def _features(self, frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
-        kept = self._network.logit_scale
-        side = self._network.visual.image_size
-        small = self._small(frames, side if isinstance(side, int) else side[0])
-        seen = resize.normalised(small, resize.CLIP_MEAN, resize.CLIP_STD)
-        return self._network.encode_image(seen.to(kept.device, kept.dtype))
+    return Match(
+        name="hps",
+        version=f"{version}-{dialect}",
+        card=CARD,
+        seen=partial(per_frame, seen),
+        said=said,
+    )
 
 
 def load(
     *, device: Any = "cpu", dtype: torch.dtype = torch.float32, weights_dir: Any = None,
     version: str = "hpsv2.1", dialect: str = "letterbox",
-) -> Hps:  # fmt: skip
+) -> Match:  # fmt: skip
     """The reward with its published weights; `version` is `hpsv2.1` or `hpsv2`."""
     import open_clip
 
@@ -85,6 +76,5 @@ def load(
     state = tensors(path)
     network: nn.Module = open_clip.create_model(ARCHITECTURE)
     fill(network, state.get("state_dict", state), path)
-    return Hps(
-        frozen(network, device, dtype), open_clip.get_tokenizer(ARCHITECTURE), version, dialect
-    )
+    words = open_clip.get_tokenizer(ARCHITECTURE)
+    return scorer(frozen(network, device, dtype), words, version, dialect)

@@ -1,16 +1,18 @@
 """Clips of one kind through the scorers: decoded once, judged together, as scores.
 
-A clip that cannot be read is named in the report and left out; a value that is not finite gives no
-score. Which clips, and where scores go, is `scorers/run.py`.
+What several scorers need of the same frames is made once (`scorers/shared.py`). A clip that cannot
+be read is named in the report and left out; a value that is not finite gives no score. Which clips,
+and where scores go, is `scorers/run.py`.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data.records import Candidate, Score
 
@@ -27,18 +29,29 @@ SMALLEST = 16  # pixels: what every scorer can read
 class Report:
     """What a run did."""
 
-    judged: int = 0
-    """Clips."""
+    clips: set[str] = field(default_factory=set)
+    """Hashes of the clips that were judged."""
     stored: int = 0
     """Scores that are new."""
     cached: int = 0
     """Clips that needed nothing."""
-    unjudged: dict[str, int] = field(default_factory=dict)
+    unjudged: Counter[str] = field(default_factory=Counter)
     """Clips per dimension that its scorer could not judge."""
     failed: dict[str, str] = field(default_factory=dict)
     """Path -> why it could not be read."""
     absent: dict[str, str] = field(default_factory=dict)
     """Scorer -> why it could not be loaded, and the command that mends it."""
+
+    @property
+    def judged(self) -> int:
+        """Clips."""
+        return len(self.clips)
+
+    def add(self, batch: Report) -> None:
+        """What was done with a batch."""
+        self.clips |= batch.clips
+        self.unjudged += batch.unjudged
+        self.failed |= batch.failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +68,14 @@ class Job:
         """Jobs of one kind can share a batch."""
         clip = self.candidate
         return clip.frames, clip.height, clip.width, self.scorers
+
+
+def scored(
+    batch: Sequence[Job], judges: Mapping[str, Scorer], device: str
+) -> tuple[list[Score], Report]:
+    """Decode and judge jobs of one kind; touches nothing that another batch could touch."""
+    report = Report()
+    return list(judged(readable(batch, report), judges, device, report)), report
 
 
 def readable(batch: Sequence[Job], report: Report) -> list[tuple[Job, np.ndarray]]:
@@ -85,35 +106,56 @@ def judged(
     if not clips:
         return
     jobs = [job for job, _ in clips]
-    frames = _tensor([frames for _, frames in clips], device)
-    report.judged += len(jobs)
-    for name in jobs[0].scorers:
-        judge = judges[name]
-        for job, row in zip(jobs, _call(judge, frames, jobs), strict=True):
-            for dimension, value in zip(judge.dimensions, row, strict=True):
+    prompts, fps = [job.prompt for job in jobs], [job.candidate.fps for job in jobs]
+    asked = {name: judges[name] for name in jobs[0].scorers}
+    report.clips |= {job.candidate.id for job in jobs}
+    every = opinions(asked, [frames for _, frames in clips], prompts, fps, device)
+    for name, rows in every.items():
+        for job, row in zip(jobs, rows, strict=True):
+            for dimension, value in zip(asked[name].dimensions, row, strict=True):
                 if not math.isfinite(value):
-                    report.unjudged[dimension] = report.unjudged.get(dimension, 0) + 1
+                    report.unjudged[dimension] += 1
                     continue
                 yield Score(
                     candidate=job.candidate.id,
                     scorer=name,
-                    version=judge.version,
+                    version=asked[name].version,
                     dimension=dimension,
                     value=value,
                 )
 
 
-def _tensor(clips: Sequence[np.ndarray], device: str) -> Tensor:
+def opinions(
+    judges: Mapping[str, Scorer],
+    clips: Sequence[np.ndarray],
+    prompts: Sequence[str],
+    fps: Sequence[float],
+    device: Any,
+) -> dict[str, list[list[float]]]:
+    """Raw values of uint8 clips `t h w c` of one size: per scorer, clip and dimension."""
+    import numpy as np
+
+    from scorers.shared import once, sharing
+
+    frames = batched(clips, device)
+    with sharing():
+        once(frames, "levels", lambda: np.stack(clips))  # what they were before
+        return {name: measured(judge, frames, prompts, fps) for name, judge in judges.items()}
+
+
+def batched(clips: Sequence[np.ndarray], device: Any) -> Tensor:
     """uint8 clips `t h w c` of one size as one batch `b t c h w` in [0, 1]."""
     import torch
 
     stacked = torch.stack([torch.from_numpy(clip) for clip in clips]).to(device)
-    return stacked.permute(0, 1, 4, 2, 3).float() / 255
+    return stacked.permute(0, 1, 4, 2, 3).contiguous().float().div_(255)
 
 
-def _call(judge: Scorer, frames: Tensor, jobs: Sequence[Job]) -> list[list[float]]:
+def measured(
+    judge: Scorer, frames: Tensor, prompts: Sequence[str], fps: Sequence[float]
+) -> list[list[float]]:
+    """Raw values per clip and dimension, without gradients; NaN where it cannot judge."""
     import torch
 
     with torch.inference_mode():
-        raw = judge(frames, [job.prompt for job in jobs], [job.candidate.fps for job in jobs])
-    return raw.float().cpu().tolist()
+        return judge(frames, prompts, fps).float().cpu().tolist()

@@ -1,20 +1,24 @@
 """Aesthetic quality as VBench measures it: LAION v1 on CLIP ViT-L/14, over 10.
 
-The same scorer as `scorers/aesthetic.py` with another head and another dialect; that page says how
-the two numbers differ.
+One linear layer on the unit embedding (`vbench/aesthetic_quality.py`), in about [0.3, 0.75], mean
+over the frames, dialect `vbench`. Not VADER's number: that is LAION v2, `scorers/aesthetic.py`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from scorers import weights
-from scorers.aesthetic import Aesthetic, linear
+from scorers.aesthetic import Head, linear, rated
 from scorers.clip import image_tower
 from scorers.nets.stored import tensors
-from scorers.protocol import Card
+from scorers.protocol import Card, Measure
+
+if TYPE_CHECKING:
+    from transformers import CLIPVisionModelWithProjection
 
 WEIGHTS = ("clip-vit-l-14", "laion-v1")
 CARD = Card(
@@ -26,12 +30,17 @@ CARD = Card(
 )
 
 
+def scorer(network: CLIPVisionModelWithProjection, head: Head) -> Measure:
+    """The scorer with this image tower and head."""
+    values = partial(rated, network=network, head=head)
+    return Measure(name="laion", version="1", card=CARD, values=values)
+
+
 def load(
     *, device: Any = "cpu", dtype: torch.dtype = torch.float32, weights_dir: Any = None
-) -> Aesthetic:
+) -> Measure:
     """The scorer with its published weights."""
     network = image_tower(WEIGHTS[0], device, dtype, weights_dir)
     folder = weights.find(WEIGHTS[1], weights_dir)
     state = tensors(folder / weights.TABLE[WEIGHTS[1]].files[0])
-    head = linear(state, "vbench", scale=0.1)
-    return Aesthetic("laion", "1", network, {"aesthetic_quality": head})
+    return scorer(network, linear(state, "vbench", scale=0.1))

@@ -14,7 +14,7 @@ from scorers import weights
 def scorer_table() -> str:
     """Every scorer: dimensions, raw ranges, gradients, weights and their licence."""
     rows = []
-    for name in scorers.names():
+    for name in (*scorers.names(), *scorers.JUDGES):
         card = scorers.card(name)
         for dimension, (low, high) in card.ranges.items():
             grad = "yes" if card.differentiable else "no"

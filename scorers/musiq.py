@@ -4,25 +4,31 @@ The network is `scorers/nets/musiq.py`. A frame whose longer side exceeds 512 px
 it (bilinear, no antialias, both sides cut to whole px: VBench's mode `longer`). Always 0 to 1 here;
 VBench's results per video are 0 to 100.
 
-The checkpoint is pyiqa's conversion, which is for non-commercial use. Left out on purpose: reading
-the original JAX file (`spaq_ckpt.npz`, Apache-2.0), which could not be tried here.
+Two files of the same training are read: pyiqa's conversion (`musiq-spaq`), which VBench loads and
+which is for non-commercial use, and the authors' own (`musiq-spaq-google`, Apache-2.0; see
+`scorers/nets/musiq_jax.py`). Where both are on the machine it is pyiqa's; `checkpoint` chooses. The
+version tells which it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from data.errors import UserError
 from scorers import weights
-from scorers.chunks import in_groups
+from scorers.chunks import per_frame
+from scorers.nets import musiq_jax
 from scorers.nets.musiq import Musiq as Network
 from scorers.nets.stored import fill, frozen, tensors
-from scorers.protocol import Card, check
+from scorers.protocol import Card, Measure
 
 WEIGHTS = ("musiq-spaq",)
 CARD = Card(
@@ -30,34 +36,24 @@ CARD = Card(
     ranges={"imaging_quality": (-1.0, 2.0)},
     differentiable=True,
     weights=WEIGHTS[0],
-    licence="CC-BY-NC-SA-4.0 (non-commercial)",
+    licence="CC-BY-NC-SA-4.0 (non-commercial), or Apache-2.0 (musiq-spaq-google)",
 )
+CHECKPOINTS = {"pyiqa": "musiq-spaq", "google": "musiq-spaq-google"}
 LONGEST = 512
 _FRAMES_AT_ONCE = 8
 
 
-class Musiq:
-    """The scorer `musiq`."""
+def scorer(network: Network, version: str = "1") -> Measure:
+    """The scorer with this network; `version` tells whose weights they are."""
 
-    name, version = "musiq", "1"
-    dimensions = tuple(CARD.ranges)
-    differentiable = CARD.differentiable
+    def quality(frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
+        kept = network.head.weight
+        return network(reduced(frames).to(kept.device, kept.dtype))
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
+    def values(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b d"]:
+        return per_frame(quality, frames, _FRAMES_AT_ONCE).float().mean(1, keepdim=True) / 100
 
-    def __call__(
-        self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]
-    ) -> Float[Tensor, "b d"]:
-        """Mean quality of the frames per clip; `prompts` and `fps` play no part."""
-        del prompts, fps
-        check(frames)
-        found = in_groups(self._quality, reduced(frames.flatten(0, 1)), _FRAMES_AT_ONCE)
-        return found.float().unflatten(0, frames.shape[:2]).mean(1, keepdim=True) / 100
-
-    def _quality(self, frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
-        kept = self._network.head.weight
-        return self._network(frames.to(kept.device, kept.dtype))
+    return Measure(name="musiq", version=version, card=CARD, values=values)
 
 
 def reduced(frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 i j"]:
@@ -70,9 +66,36 @@ def reduced(frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 i j"]:
 
 
 def load(
-    *, device: Any = "cpu", dtype: torch.dtype = torch.float32, weights_dir: Any = None
-) -> Musiq:
-    """The scorer with its published weights."""
-    path = weights.find(WEIGHTS[0], weights_dir) / weights.TABLE[WEIGHTS[0]].files[0]
-    state = tensors(path)
-    return Musiq(frozen(fill(Network(), state.get("params", state), path), device, dtype))
+    *, device: Any = "cpu", dtype: torch.dtype = torch.float32, weights_dir: Any = None,
+    checkpoint: str = "",
+) -> Measure:  # fmt: skip
+    """The scorer with its published weights; `checkpoint` is `pyiqa` or `google`."""
+    if checkpoint not in {"", *CHECKPOINTS}:
+        raise UserError(
+            f"musiq has no checkpoint {checkpoint!r}; there are {', '.join(CHECKPOINTS)}"
+        )
+    whose = checkpoint or _there(weights_dir)
+    row, network = CHECKPOINTS[whose], Network()
+    path = weights.find(row, weights_dir) / weights.TABLE[row].files[0]
+    fill(network, _state(path, network), path)
+    version = "1" if whose == "pyiqa" else f"1-{whose}"
+    return scorer(frozen(network, device, dtype), version)
+
+
+def _there(weights_dir: Any) -> str:
+    """Whose weights are on this machine; VBench's where none are."""
+    for whose, row in CHECKPOINTS.items():
+        if any(weights.TABLE[row].there(place / row) for place in weights.places(weights_dir)):
+            return whose
+    return "pyiqa"
+
+
+def _state(path: Path, network: Network) -> dict[str, torch.Tensor]:
+    if path.suffix != ".npz":
+        found = tensors(path)
+        return found.get("params", found)
+    try:
+        with np.load(path) as arrays:
+            return musiq_jax.state(arrays, network.state_dict())
+    except (RuntimeError, OSError, ValueError, EOFError, BadZipFile) as problem:
+        raise weights.damaged(path, problem) from problem

@@ -11,6 +11,7 @@ Dialect `official`. VADER's loss is |1 - value / 100|: the loss's business, not 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,10 +19,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from scorers import resize, weights
-from scorers.chunks import in_groups
-from scorers.features import cosine
+from scorers.chunks import per_frame
+from scorers.features import Match
 from scorers.nets.stored import frozen, pretrained
-from scorers.protocol import Card, check
+from scorers.protocol import Card
 
 WEIGHTS = ("pickscore",)
 CARD = Card(
@@ -34,45 +35,38 @@ CARD = Card(
 Tokenize = Callable[[list[str]], Int[Tensor, "b n"]]
 
 
-class PickScore:
-    """The scorer `pickscore`."""
+def scorer(network: Any, tokenize: Tokenize, dialect: str) -> Match:
+    """The scorer with this network, a `CLIPModel`; `dialect` is a name in `resize.DIALECTS`."""
+    side = network.config.vision_config.image_size
 
-    dimensions = tuple(CARD.ranges)
-    name = "pickscore"
-    differentiable = CARD.differentiable
+    def seen(frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
+        small = resize.DIALECTS[dialect](frames, side)
+        pixels = resize.normalised(small, resize.CLIP_MEAN, resize.CLIP_STD)
+        ready = pixels.to(network.device, network.dtype)
+        return network.get_image_features(pixel_values=ready).pooler_output
 
-    def __init__(self, network: Any, tokenize: Tokenize, dialect: str) -> None:
-        """Wires the parts; `network` is a `CLIPModel`."""
-        self.version = f"1-{dialect}"
-        self._network, self._tokenize = network, tokenize
-        self._small = resize.DIALECTS[dialect]
+    def said(prompts: Sequence[str]) -> Float[Tensor, "b d"]:
+        ids = tokenize(list(prompts)).to(network.device)
+        return network.get_text_features(input_ids=ids).pooler_output
 
-    def __call__(
-        self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]
-    ) -> Float[Tensor, "b d"]:
-        """Mean over frames of the scaled cosine with the clip's own prompt."""
-        del fps
-        check(frames)
-        seen = in_groups(self._features, frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-        ids = self._tokenize(list(prompts)).to(seen.device)
-        said = self._network.get_text_features(input_ids=ids).pooler_output
-        found = cosine(seen, said[:, None].expand_as(seen)).mean(1, keepdim=True)
-        return found * self._network.logit_scale.float().exp()
-
-    def _features(self, frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
-        small = self._small(frames, self._network.config.vision_config.image_size)
-        seen = resize.normalised(small, resize.CLIP_MEAN, resize.CLIP_STD)
-        pixels = seen.to(self._network.device, self._network.dtype)
-        return self._network.get_image_features(pixel_values=pixels).pooler_output
+    scale = network.logit_scale.float().exp().item()
+    return Match(
+        name="pickscore",
+        version=f"1-{dialect}",
+        card=CARD,
+        seen=partial(per_frame, seen),
+        said=said,
+        scale=scale,
+    )
 
 
 def load(
     *, device: Any = "cpu", dtype: torch.dtype = torch.float32, weights_dir: Any = None,
     dialect: str = "official",
-) -> PickScore:  # fmt: skip
+) -> Match:  # fmt: skip
     """The reward with its published weights; `dialect` is `official` or `vader`."""
     import open_clip
     from transformers import CLIPModel
 
     network = pretrained(CLIPModel.from_pretrained, weights.find(WEIGHTS[0], weights_dir))
-    return PickScore(frozen(network, device, dtype), open_clip.get_tokenizer("ViT-H-14"), dialect)
+    return scorer(frozen(network, device, dtype), open_clip.get_tokenizer("ViT-H-14"), dialect)

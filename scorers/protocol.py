@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -33,6 +32,8 @@ class Card:
     """What has to be on disk: `none`, `in the repository`, or a hub id."""
     licence: str = "-"
     """Licence of those weights."""
+    only_float32: bool = False
+    """Whether its network stays in float32 whatever it is asked to be loaded as."""
 
 
 @runtime_checkable
@@ -87,7 +88,7 @@ class Reward(Scorer, Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """A scorer without weights: a function of the frames alone, on their own device."""
+    """A scorer that is a function of the frames alone, with or without a network behind it."""
 
     name: str
     version: str
@@ -114,6 +115,35 @@ class Measure:
         return self.values(frames.float())
 
 
+@dataclass(frozen=True, kw_only=True)
+class InPrecision:
+    """A scorer whose network is not float32: its numbers are those of another version."""
+
+    scorer: Scorer
+    version: str
+
+    @property
+    def name(self) -> str:
+        """As in float32."""
+        return self.scorer.name
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """As in float32."""
+        return self.scorer.dimensions
+
+    @property
+    def differentiable(self) -> bool:
+        """As in float32."""
+        return self.scorer.differentiable
+
+    def __call__(
+        self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]
+    ) -> Float[Tensor, "b d"]:
+        """What the scorer says."""
+        return self.scorer(frames, prompts, fps)
+
+
 def check(frames: Tensor) -> None:
     """Refuse what no scorer can read: not RGB, too small, integer values."""
     if frames.ndim != 5 or frames.shape[2] != 3 or min(frames.shape[3:]) < 16:
@@ -126,5 +156,5 @@ def check(frames: Tensor) -> None:
 
 def luminance(frames: Float[Tensor, "*batch 3 h w"]) -> Float[Tensor, "*batch h w"]:
     """Luma of RGB in [0, 1] (ITU-R BT.601), in [0, 1]."""
-    weights = torch.tensor([0.299, 0.587, 0.114], dtype=frames.dtype, device=frames.device)
-    return torch.einsum("...chw,c->...hw", frames, weights)
+    red, green, blue = frames.unbind(-3)
+    return 0.299 * red + 0.587 * green + 0.114 * blue

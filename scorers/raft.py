@@ -4,7 +4,7 @@ Network: RAFT (Teed and Deng 2020), 20 updates; torchvision's weights `C_T_V1` a
 loads, converted. Frames are thinned to about 8 per second, `max(1, round(fps / 8))`. Per pair of
 neighbours: mean of the largest 5 % of flow lengths. The threshold is 6 px at a shorter side of
 256 px. With N frames left, a clip moves when at least `round(N / 4)` pairs exceed it (halves to
-even, as Python rounds).
+even, as Python rounds) and at least one does: two frames that stand still move in VBench.
 
 - `dynamic_degree`: 1 or 0, VBench's own. A yes or no cannot rank candidates, so there is also
 - `movement`: the mean over pairs of the same length, over the threshold.
@@ -36,6 +36,7 @@ CARD = Card(
     differentiable=False,
     weights=WEIGHTS[0],
     licence="BSD-3-Clause",
+    only_float32=True,
 )
 RATE, THRESHOLD, SIDE = 8.0, 6.0, 256  # frames per second, px at a shorter side of SIDE px
 FASTEST, UPDATES = 0.05, 20

@@ -1,4 +1,4 @@
-"""Sizes and normalisation before a network: the dialects, kept apart by name.
+"""Sizes, lengths and normalisation before a network: the dialects, kept apart by name.
 
 A score depends on how a frame was made smaller as much as on the network behind it, and published
 numbers come from at least five ways that all call themselves "the CLIP preprocessing":
@@ -54,6 +54,17 @@ def rounded(frames: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """Clamped to [0, 1] and rounded to whole 255ths; the gradient passes the rounding unchanged."""
     clamped = frames.clamp(0, 1)
     return clamped + ((clamped * 255).round() / 255 - clamped).detach()
+
+
+def resampled(frames: Float[Tensor, "b t c h w"], wanted: int) -> Float[Tensor, "b n c h w"]:
+    """`wanted` frames, linearly between the clip's own, from its first to its last."""
+    if frames.shape[1] == wanted:
+        return frames
+    at = torch.linspace(0, frames.shape[1] - 1, wanted, device=frames.device)
+    low = at.floor().long()
+    part = (at - low).to(frames.dtype)[:, None, None, None]
+    high = (low + 1).clamp(max=frames.shape[1] - 1)
+    return frames[:, low] * (1 - part) + frames[:, high] * part
 
 
 def normalised(

@@ -1,9 +1,15 @@
 """Score every clip of a database: `python -m scorers --db prefs.duckdb --profile lite`.
 
-Each clip is decoded once and judged by every scorer of the profile; clips of one size go through
-together. Raw values are stored per (clip, scorer, version, dimension), and what is stored already
-is not computed again, so that an interrupted run goes on where it stopped. Ranges and weights are
-applied on reading (`data/omniscore.py`): another profile with the same scorers costs nothing.
+Each clip is decoded once and judged by every scorer of the profile. On a CPU every core takes one
+clip after the other, each with one thread: the steps of a scorer are too small to be shared between
+cores, and a clip's numbers do not depend on its neighbours. On a GPU clips of one size go through
+together, a few batches at a time, so that some are decoded and read by the CPU's scorers meanwhile.
+Where not all weights fit (`--memory`), scorers take turns in groups, a decode per group.
+
+Raw values are stored per (clip, scorer, version, dimension), and what is stored already is not
+computed again, so that an interrupted run goes on where it stopped. The version names the dialect
+and, where it is not float32, the floating type. Ranges and weights are applied on reading
+(`data/omniscore.py`): another profile with the same scorers costs nothing.
 
 A clip that is missing or broken is named at the end, the others are scored, and the exit code is 1.
 So it is with a scorer whose weights are not on this machine: its dimensions are missing, the others
@@ -19,10 +25,8 @@ have stored meanwhile, and all write to the one database.
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -33,14 +37,17 @@ from data.omniscore import PROFILES
 from data.profile import Profile
 from data.records import Candidate, Decision, Prompt, Score
 from data.store import Store
-from scorers.judging import Job, Report, judged, readable
+from scorers import crew
+from scorers.judging import Job, Report
+from scorers.pool import Pool
 from scorers.weights import MissingWeightsError
 
 if TYPE_CHECKING:
+    import torch
+
     from scorers.protocol import Scorer
 
-_PIXELS_AT_ONCE = 8_000_000  # in one batch: about 1 GB of working memory in float32
-_SECONDS_BETWEEN_WRITES = 5.0
+DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +61,15 @@ class Config:
     device: str = "auto"
     """`auto`: a GPU where there is one."""
     batch: int = 8
-    """Most clips of one size that are judged at once."""
-    threads: int = 1
-    """CPU threads of torch; 0 leaves its own choice."""
+    """Most clips of one size that are judged at once on a GPU."""
+    threads: int = 0
+    """Clips (on a GPU: batches) in work at the same time; 0: one per core, at most eight."""
     weights: str = ""
     """Folder in which weights are looked for first (`scorers/weights.py`)."""
+    memory: float = 0.0
+    """GB of weights that may be loaded at once; 0: all."""
+    dtype: str = "float32"
+    """Floating type of the networks."""
 
 
 def run(config: Config) -> Report:
@@ -70,13 +81,22 @@ def run(config: Config) -> Report:
     profile = profile_in(config.db, config.profile)
     share = Share.of_this_process()
     device = _prepare(config, share)
-    judges, absent = available(profile, device, config.weights)
-    started = provenance.now_ms()
+    pool = Pool(device=device, dtype=_dtype(config.dtype), weights_dir=config.weights,
+                memory=config.memory)  # fmt: skip
+    started, report = provenance.now_ms(), Report()
     with Store.open(config.db) as store:
         clips = [clip for clip in _candidates(store) if clip.sha256 in share]
-        jobs = _jobs(store, clips, judges, again=config.again)
-        report = Report(cached=len(clips) - len(jobs), absent=absent)
-        _score(store, _batches(jobs, config.batch), judges, device, report)
+        needy: set[str] = set()
+        for names in pool.groups(profile.scorers):
+            judges, absent = pool.take(names)
+            report.absent |= absent
+            jobs = _jobs(store, clips, judges, again=config.again)
+            needy |= {job.candidate.id for job in jobs}
+            batches = crew.batches(jobs, 1 if device == "cpu" else config.batch)
+            workers = crew.size(config.threads, share.processes)
+            crew.score(batches, judges, device, workers, store.add, report)
+        report.cached = len(clips) - len(needy)
+        _complain_of_nothing(profile, report)
         if report.judged:
             metrics = {
                 "clips": report.judged,
@@ -85,6 +105,11 @@ def run(config: Config) -> Report:
             }
             store.add([provenance.finished("score", config, started, metrics)])
     return report
+
+
+def _complain_of_nothing(profile: Profile, report: Report) -> None:
+    if len(report.absent) == len(profile.scorers):
+        raise MissingWeightsError(next(reversed(report.absent.values())))
 
 
 def profile_in(db: str | Path, name: str) -> Profile:
@@ -130,16 +155,9 @@ def available(
     Raises:
         MissingWeightsError: not one of them can be loaded.
     """
-    judges: dict[str, Scorer] = {}
-    absent: dict[str, str] = {}
-    problem: MissingWeightsError | None = None
-    for name in profile.scorers:
-        try:
-            judges[name] = scorers.load(name, device=device, weights_dir=weights_dir)
-        except MissingWeightsError as error:
-            absent[name], problem = str(error), error
-    if problem is not None and not judges:
-        raise problem
+    judges, absent = Pool(device=device, weights_dir=weights_dir).take(profile.scorers)
+    if not judges:
+        raise MissingWeightsError(next(reversed(absent.values())))
     return judges, absent
 
 
@@ -169,16 +187,25 @@ class Share:
 
 
 def _prepare(config: Config, share: Share) -> str:
-    """The device to use; sets the number of CPU threads."""
+    """The device to use; clips are what is shared between cores, so everything below has one."""
+    import cv2
     import torch
 
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     if config.device != "auto":
         return config.device
     if not torch.cuda.is_available():
         return "cpu"
     return f"cuda:{share.rank % torch.cuda.device_count()}"
+
+
+def _dtype(name: str) -> torch.dtype:
+    import torch
+
+    if name not in DTYPES:
+        raise UserError(f"--dtype is {name!r}; it must be one of {', '.join(DTYPES)}")
+    return getattr(torch, name)
 
 
 def _candidates(store: Store) -> list[Candidate]:
@@ -210,38 +237,3 @@ def _identities(clip: str, judge: Scorer) -> set[str]:
         ).id
         for dimension in judge.dimensions
     }
-
-
-def _batches(jobs: Iterable[Job], most: int) -> list[list[Job]]:
-    """Jobs of one kind together, as many as memory allows and at most `most`."""
-    found = []
-    for (frames, height, width, _), same in groupby(jobs, key=lambda job: job.kind):
-        size = max(1, min(most, _PIXELS_AT_ONCE // (frames * height * width)))
-        group = list(same)
-        found += [group[start : start + size] for start in range(0, len(group), size)]
-    return found
-
-
-def _score(
-    store: Store,
-    batches: Sequence[Sequence[Job]],
-    judges: Mapping[str, Scorer],
-    device: str,
-    report: Report,
-) -> None:
-    """Judge batch after batch; write every few seconds and, whatever happens, at the end."""
-    from tqdm import tqdm
-
-    waiting: list[Score] = []
-    written = time.monotonic()
-    try:
-        total = sum(len(batch) for batch in batches)
-        with tqdm(total=total, desc="score", unit="clip", disable=not total) as bar:
-            for batch in batches:
-                waiting += judged(readable(batch, report), judges, device, report)
-                bar.update(len(batch))
-                if time.monotonic() - written > _SECONDS_BETWEEN_WRITES:
-                    report.stored += store.add(waiting)
-                    waiting, written = [], time.monotonic()
-    finally:
-        report.stored += store.add(waiting)

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scorers.protocol import Card, check
+from scorers.resize import resampled
 
 CARD = Card(
     summary="text-video cosine of the small encoder of the `shapes` world; means nothing elsewhere",
@@ -103,12 +104,7 @@ class TextVideoEncoder(nn.Module):
             size = (self.shape.size, self.shape.size)
             flat = F.interpolate(flat, size, mode="bilinear", antialias=True, align_corners=False)
             frames = flat.view(b, t, *flat.shape[1:])
-        if t != self.shape.frames:
-            at = torch.linspace(0, t - 1, self.shape.frames, device=frames.device)
-            low = at.floor().long()
-            part = (at - low).to(frames.dtype)[None, :, None, None, None]
-            frames = frames[:, low] * (1 - part) + frames[:, (low + 1).clamp(max=t - 1)] * part
-        return frames
+        return resampled(frames, self.shape.frames)
 
     def texts(self, captions: Sequence[str]) -> Float[Tensor, "b e"]:
         """Unit embeddings of captions."""

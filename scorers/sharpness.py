@@ -15,13 +15,15 @@ more, up to the documented range. A blank frame has nothing sharp: 0.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from scorers.chunks import IN_CACHE, per_frame
 from scorers.protocol import Card, Measure, luminance
 
 PATCH, STRIDE = 8, 4  # pixels; patches overlap by half
@@ -35,19 +37,41 @@ CARD = Card(
 )
 
 
+def _blocks(image: Tensor) -> tuple[Tensor, ...]:
+    """Rows 0, 1, 2 and 3 of each block of four, `n h/4 w` each."""
+    count = image.shape[1] // STRIDE
+    return image[:, : count * STRIDE].unflatten(1, (count, STRIDE)).unbind(2)
+
+
 def _window_sum(image: Float[Tensor, "n h w"]) -> Float[Tensor, "n i j"]:
-    return F.avg_pool2d(image[:, None], PATCH, STRIDE)[:, 0] * PATCH**2
+    """Sum over every patch: over its rows, then over its columns; four times less to add."""
+    for _ in range(2):
+        block = reduce(torch.add, _blocks(image))
+        image = (block[:, :-1] + block[:, 1:]).mT
+    return image
 
 
 def _range(luma: Float[Tensor, "n h w"]) -> Float[Tensor, "n i j"]:
     """Largest minus smallest luminance of the pixels that a patch of gradients sees."""
-    highest, lowest = (F.max_pool2d(x[:, None], PATCH + 1, STRIDE)[:, 0] for x in (luma, -luma))
-    return highest + lowest
+    return _extreme(luma, torch.maximum) - _extreme(luma, torch.minimum)
+
+
+def _extreme(image: Tensor, of: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Of patches of `PATCH` + 1 px: two blocks of four and the row that follows them."""
+    for _ in range(2):
+        block, after = reduce(of, _blocks(image)), image[:, PATCH::STRIDE]
+        count = after.shape[1]
+        image = of(of(block[:, :count], block[:, 1 : count + 1]), after).mT
+    return image
 
 
 def edge_sharpness(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, " b"]:
     """Share of local contrast in clean, narrow edges, of frames in [0, 1]; mean over frames."""
-    luma = luminance(frames).flatten(0, 1)
+    return per_frame(_of_frames, frames, IN_CACHE).mean(1)
+
+
+def _of_frames(frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
+    luma = luminance(frames)
     falling = luma[:, 1:, 1:] - luma[:, :-1, :-1]
     rising = luma[:, :-1, 1:] - luma[:, 1:, :-1]
     across, down = (falling + rising) / 2, (falling - rising) / 2
@@ -58,8 +82,7 @@ def edge_sharpness(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, " b"]:
     weak = ((middle - half).clamp(min=0) + _LEAST).sqrt()
     edges = strong / PATCH**0.5 * (strong - weak) / (strong + weak)
     contrast = _range(luma) + _CONTRAST
-    sharp = edges.sum((1, 2)) / contrast.sum((1, 2))
-    return sharp.unflatten(0, frames.shape[:2]).mean(1)
+    return edges.sum((1, 2)) / contrast.sum((1, 2))
 
 
 def _values(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b d"]:

@@ -38,7 +38,7 @@ Tokenize = Callable[[list[str]], Int[Tensor, "b n"]]
 class ViClip:
     """The scorer `viclip`."""
 
-    name, version = "viclip", "1"
+    name, version = "viclip", "2"
     dimensions = tuple(CARD.ranges)
     differentiable = CARD.differentiable
 
@@ -62,10 +62,13 @@ class ViClip:
 
 
 def middles(frames: int, wanted: int) -> list[int]:
-    """The middle frame of each of `wanted` equal parts; parts without a frame take a neighbour."""
-    edges = torch.linspace(0, frames, wanted + 1).int().tolist()
-    parts = pairwise(edges)
-    return [min(max((begin + end - 1) // 2, 0), frames - 1) for begin, end in parts]
+    """The middle frame of each of `wanted` equal parts.
+
+    Of fewer frames all are taken, and the last one again until there are enough (VBench).
+    """
+    edges = torch.linspace(0, frames, min(wanted, frames) + 1, dtype=torch.float64).int().tolist()
+    found = [(begin + end - 1) // 2 for begin, end in pairwise(edges)]
+    return found + [frames - 1] * (wanted - len(found))
 
 
 def load(

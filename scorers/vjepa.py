@@ -24,10 +24,9 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from scorers import resize, weights
-from scorers.action import resampled
+from scorers.chunks import in_groups
 from scorers.nets.stored import frozen, pretrained
 from scorers.protocol import Card, check
 
@@ -37,7 +36,7 @@ CARD = Card(
     ranges={"predictability": (-float("inf"), 0.0)},
     differentiable=True,
     weights=WEIGHTS[0],
-    licence="MIT",
+    licence="MIT or Apache-2.0",
 )
 FRAMES = 16
 BLOCKS = ((8, 0.15), (2, 0.7))
@@ -79,15 +78,13 @@ class VJepa:
         del prompts, fps
         check(frames)
         side = self._network.config.crop_size
-        clips = resampled(frames, self._frames)
+        clips = resize.resampled(frames, self._frames)
         small = resize.centre(
             resize.shorter(clips.flatten(0, 1), side, mode="bilinear", antialias=True), side
         )
         seen = resize.normalised(small, resize.IMAGENET_MEAN, resize.IMAGENET_STD)
         batch = seen.unflatten(0, clips.shape[:2]).to(self._network.device, self._network.dtype)
-        grads = torch.is_grad_enabled() and frames.requires_grad
-        run = (lambda x: checkpoint(self._value, x, use_reentrant=False)) if grads else self._value
-        return torch.cat([run(clip[None]) for clip in batch])[:, None]
+        return in_groups(self._value, batch, at_once=1)[:, None]
 
     def _value(self, clip: Float[Tensor, "1 t 3 s s"]) -> Float[Tensor, " 1"]:
         patches = self._network.encoder.embeddings(clip)

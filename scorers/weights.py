@@ -1,30 +1,21 @@
 """Weights that scorers need: what, how large, under which licence, and where they are looked for.
 
-`python -m scorers --fetch vbench` downloads what a profile (or one scorer) needs; `--weights DIR`
-names a folder that has it already, for machines without a network: one folder per row of `TABLE`,
-called as the row is. Without it the environment variable `SECOND_LOOK_WEIGHTS` counts, and then
-`~/.cache/second-look/weights`. Nothing is downloaded at import, in tests, or by scoring.
-
-A download goes on where it was broken off (the hub's client), and its checksum is compared with
-the one that the hub publishes for the file, or that stands in its name (torchvision, pyiqa). What
-was verified is noted in `SHA256SUMS` beside it.
+`python -m scorers --fetch vbench` downloads what a profile (or one scorer) needs
+(`scorers/fetching.py`); `--weights DIR` names a folder that has it already, for machines without a
+network: one folder per row of `TABLE`, called as the row is. Without it the environment variable
+`SECOND_LOOK_WEIGHTS` counts, and then `~/.cache/second-look/weights`. Nothing is downloaded at
+import, in tests, or by scoring.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.console import say
 from data.errors import UserError
 
 HOME = "SECOND_LOOK_WEIGHTS"
-_SUMS = "SHA256SUMS"
-_TEXTS = ("config.json", "vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json",
-          "preprocessor_config.json")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +26,8 @@ class Weights:
     """Names without which it is not there. A hub's model in either format: see `there`."""
     megabytes: float
     licence: str
+    half: bool = False
+    """Whether the file has two bytes per number: in float32 it takes twice its size."""
     repo: str = ""
     """On the Hugging Face hub."""
     url: str = ""
@@ -44,6 +37,11 @@ class Weights:
     def address(self) -> str:
         """For people."""
         return f"hub {self.repo}" if self.repo else self.url
+
+    @property
+    def in_memory(self) -> float:
+        """MB in float32."""
+        return self.megabytes * (2 if self.half else 1)
 
     def there(self, folder: Path) -> bool:
         """Whether the folder holds it, by names."""
@@ -93,6 +91,12 @@ TABLE: dict[str, Weights] = {
         megabytes=109,
         licence="CC-BY-NC-SA-4.0 (non-commercial)",
     ),
+    "musiq-spaq-google": Weights(
+        url="https://storage.googleapis.com/gresearch/musiq/spaq_ckpt.npz",
+        files=("spaq_ckpt.npz",),
+        megabytes=109,
+        licence="Apache-2.0",
+    ),
     "viclip": Weights(
         repo="OpenGVLab/VBench_Used_Models",
         files=("ViClip-InternVid-10M-FLT.pth",),
@@ -105,10 +109,18 @@ TABLE: dict[str, Weights] = {
         licence="CC-BY-NC-4.0 (non-commercial); bring your own",
     ),
     "hpsv2": Weights(
-        repo="xswu/HPSv2", files=("HPS_v2_compressed.pt",), megabytes=1970, licence="Apache-2.0"
+        repo="xswu/HPSv2",
+        files=("HPS_v2_compressed.pt",),
+        megabytes=1970,
+        half=True,
+        licence="Apache-2.0",
     ),
     "hpsv2.1": Weights(
-        repo="xswu/HPSv2", files=("HPS_v2.1_compressed.pt",), megabytes=1970, licence="Apache-2.0"
+        repo="xswu/HPSv2",
+        files=("HPS_v2.1_compressed.pt",),
+        megabytes=1970,
+        half=True,
+        licence="Apache-2.0",
     ),
     "pickscore": Weights(
         repo="yuvalkirstain/PickScore_v1", files=_MODEL, megabytes=3940, licence="MIT"
@@ -118,10 +130,38 @@ TABLE: dict[str, Weights] = {
         repo="MCG-NJU/videomae-base-finetuned-kinetics",
         files=_MODEL,
         megabytes=346,
-        licence="CC-BY-NC-4.0 (non-commercial)",
+        licence="CC-BY-NC-4.0 (non-commercial): see its card",
+    ),
+    "videoreward": Weights(
+        repo="KlingTeam/VideoReward",
+        files=(
+            "model_config.json",
+            "checkpoint-11352/model.pth",
+            "checkpoint-11352/tokenizer/tokenizer.json",
+        ),
+        megabytes=5040,
+        half=True,
+        licence="Apache-2.0",
+    ),
+    "videoreward-words": Weights(
+        url="https://raw.githubusercontent.com/KlingAIResearch/VideoAlign/"
+        "3e5ebc600aebc4d28300e9132b0a23ee8e1bc47c/prompt_template.py",
+        files=("prompt_template.py",),
+        megabytes=0.011,
+        licence="MIT",
+    ),
+    "qwen2-vl-2b": Weights(
+        repo="Qwen/Qwen2-VL-2B-Instruct",
+        files=(*_MODEL, "tokenizer.json"),
+        megabytes=4430,
+        half=True,
+        licence="Apache-2.0",
     ),
     "vjepa2": Weights(
-        repo="facebook/vjepa2-vitl-fpc64-256", files=_MODEL, megabytes=1300, licence="MIT"
+        repo="facebook/vjepa2-vitl-fpc64-256",
+        files=_MODEL,
+        megabytes=1300,
+        licence="MIT or Apache-2.0: see its card",
     ),
 }
 """Every download by the name of its folder."""
@@ -166,101 +206,10 @@ def find(name: str, weights: str | Path | None = None) -> Path:
 
 def damaged(path: Path, problem: Exception) -> MissingWeightsError:
     """What to raise where a file is there and cannot be read."""
-    row = path.parent.name if path.is_file() else path.name
+    folder = path.parent.name if path.is_file() else path.name
+    row = next((part for part in reversed(path.parts) if part in TABLE), folder)
     reason = str(problem).partition("\n")[0][:120]
     return MissingWeightsError(
         f"{path} is damaged or belongs to another model ({type(problem).__name__}: {reason}). "
         f"Delete it and get it again with: python -m scorers --fetch {row}"
     )
-
-
-def fetch(names: Iterable[str], weights: str | Path | None = None) -> list[Path]:
-    """Download rows of `TABLE` into the first place; what is there already is left as it is.
-
-    Raises:
-        UserError: no network, or a file is not the one that was published.
-    """
-    found = []
-    for name in names:
-        row, folder = TABLE[name], places(weights)[0] / name
-        if row.there(folder):
-            say(f"{name}: there already ({folder})")
-        elif not row.address:
-            say(f"{name}: {row.licence}; see scorers/amt.py")
-            continue
-        else:
-            say(f"{name}: {row.megabytes:g} MB from {row.address} to {folder}")
-            folder.mkdir(parents=True, exist_ok=True)
-            sums = _from_hub(row, folder) if row.repo else _from_url(row, folder)
-            lines = (f"{digest}  {file}\n" for file, digest in sorted(sums.items()))
-            (folder / _SUMS).write_text("".join(lines))
-        found.append(folder)
-    return found
-
-
-def _from_hub(row: Weights, folder: Path) -> dict[str, str]:
-    """Download from the hub and compare with the checksums that it publishes."""
-    from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-
-    try:
-        listed = HfApi().model_info(row.repo, files_metadata=True).siblings or []
-        published = {one.rfilename: one.lfs.sha256 if one.lfs else "" for one in listed}
-        wanted = _wanted(row, published.keys())
-        for name in wanted:
-            hf_hub_download(row.repo, name, local_dir=folder)
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
-        raise UserError(_unreachable(row.address, error)) from error
-    sums = {name: sha256(folder / name) for name in wanted}
-    for name, digest in sums.items():
-        _same(folder / name, digest, published[name])
-    return sums
-
-
-def _wanted(row: Weights, there: Iterable[str]) -> list[str]:
-    """Files of the hub's repository to take: safetensors where it has them, else PyTorch's."""
-    names = set(there)
-    wanted = {name for name in row.files if name in names}
-    if "model.safetensors" in row.files:
-        wanted |= names & set(_TEXTS)
-        shards = {name for name in names if name.startswith("model") and "safetensors" in name}
-        wanted |= shards or (names & {"pytorch_model.bin"})
-    return sorted(wanted)
-
-
-def _from_url(row: Weights, folder: Path) -> dict[str, str]:
-    """Download one file; part of its checksum may stand in its name."""
-    import torch
-
-    (name,) = row.files
-    try:
-        torch.hub.download_url_to_file(row.url, str(folder / name))
-    except OSError as error:
-        raise UserError(_unreachable(row.url, error)) from error
-    digest = sha256(folder / name)
-    _, dash, part = Path(name).stem.rpartition("-")
-    known = dash and len(part) == 8 and all(letter in "0123456789abcdef" for letter in part)
-    _same(folder / name, digest, part if known else "")
-    return {name: digest}
-
-
-def _same(path: Path, digest: str, published: str) -> None:
-    if not digest.startswith(published):
-        path.unlink()
-        raise UserError(
-            f"{path.name} arrived damaged (SHA-256 {digest[:12]}, published {published[:12]}) and "
-            "was deleted. Run the command again"
-        )
-
-
-def _unreachable(address: str, error: Exception) -> str:
-    return (
-        f"cannot download from {address}: {error}. Behind a firewall, download it elsewhere and "
-        f"give the folder with --weights DIR or {HOME}"
-    )
-
-
-def sha256(path: Path) -> str:
-    """Of the file's bytes, 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

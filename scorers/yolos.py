@@ -17,7 +17,6 @@ The prompt plays no part. Left out on purpose: Grounding DINO.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -27,9 +26,9 @@ from torch import Tensor
 
 from data.errors import UserError
 from scorers import resize, weights
-from scorers.chunks import in_groups
+from scorers.chunks import per_frame
 from scorers.nets.stored import frozen, pretrained
-from scorers.protocol import Card, check
+from scorers.protocol import Card, Measure
 
 WEIGHTS = ("yolos",)
 CARD = Card(
@@ -40,46 +39,42 @@ CARD = Card(
     licence="Apache-2.0",
 )
 HEIGHT, DETECTED = 512, 0.2  # px, score: VADER
+_FRAMES_AT_ONCE = 4
 
 
-class Yolos:
-    """The scorer `yolos` for one target."""
+def scorer(network: Any, target: str, form: str, height: int = HEIGHT) -> Measure:
+    """The scorer with this `YolosForObjectDetection`, for the absence of one thing.
 
-    name = "yolos"
-    dimensions = tuple(CARD.ranges)
-    differentiable = CARD.differentiable
+    Args:
+        network: the detector.
+        target: a class that it knows; upper and lower case do not matter.
+        form: a name in `FORMS`.
+        height: that frames go in with, px.
 
-    def __init__(self, network: Any, target: str, form: str, height: int = HEIGHT) -> None:
-        """Finds the class of a `YolosForObjectDetection`.
+    Raises:
+        UserError: the detector knows no such class, or no such form.
+    """
+    name = target.casefold()
+    classes = {str(one).casefold(): int(at) for at, one in network.config.id2label.items()}
+    if name not in classes:
+        raise UserError(f"yolos knows no {target!r}; it knows {', '.join(sorted(classes))}")
+    if form not in FORMS:
+        raise UserError(f"yolos has no form {form!r}; there are {' and '.join(FORMS)}")
 
-        Raises:
-            UserError: the detector knows no such class, or no such form.
-        """
-        names = {str(name).casefold(): int(at) for at, name in network.config.id2label.items()}
-        if target.casefold() not in names:
-            raise UserError(f"yolos knows no {target!r}; it knows {', '.join(sorted(names))}")
-        if form not in FORMS:
-            raise UserError(f"yolos has no form {form!r}; there are {' and '.join(FORMS)}")
-        self.version = f"1-{form}-{target.casefold()}"
-        self._network, self._class, self._height = network, names[target.casefold()], height
-        self._frame = FORMS[form]
+    def absence(frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
+        return FORMS[form](_logits(network, frames, height).float(), classes[name])
 
-    def __call__(
-        self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]
-    ) -> Float[Tensor, "b d"]:
-        """The absence per clip; `prompts` and `fps` play no part."""
-        del prompts, fps
-        check(frames)
-        logits = in_groups(self._logits, frames.flatten(0, 1), at_once=4)
-        found = self._frame(logits.float(), self._class)
-        return found.unflatten(0, frames.shape[:2]).mean(1, keepdim=True)
+    def values(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b d"]:
+        return per_frame(absence, frames, _FRAMES_AT_ONCE).mean(1, keepdim=True)
 
-    def _logits(self, frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n q k"]:
-        height, width = frames.shape[2:]
-        size = (self._height, round(width * self._height / height))
-        small = F.interpolate(frames, size, mode="bilinear", align_corners=False)
-        seen = resize.normalised(small, resize.IMAGENET_MEAN, resize.IMAGENET_STD)
-        return self._network(seen.to(self._network.device, self._network.dtype)).logits
+    return Measure(name="yolos", version=f"1-{form}-{name}", card=CARD, values=values)
+
+
+def _logits(network: Any, frames: Float[Tensor, "n 3 h w"], height: int) -> Float[Tensor, "n q k"]:
+    size = (height, round(frames.shape[3] * height / frames.shape[2]))
+    small = F.interpolate(frames, size, mode="bilinear", align_corners=False)
+    seen = resize.normalised(small, resize.IMAGENET_MEAN, resize.IMAGENET_STD)
+    return network(seen.to(network.device, network.dtype)).logits
 
 
 def unlikely(logits: Float[Tensor, "n q k"], target: int) -> Float[Tensor, " n"]:
@@ -102,10 +97,10 @@ FORMS = {"smooth": unlikely, "paper": undetected}
 def load(
     *, device: Any = "cpu", dtype: torch.dtype = torch.float32, weights_dir: Any = None,
     target: str = "person", form: str = "smooth",
-) -> Yolos:  # fmt: skip
+) -> Measure:  # fmt: skip
     """The reward with its published weights, for the absence of `target`."""
     from transformers import YolosForObjectDetection
 
     folder = weights.find(WEIGHTS[0], weights_dir)
     network = pretrained(YolosForObjectDetection.from_pretrained, folder)
-    return Yolos(frozen(network, device, dtype), target, form)
+    return scorer(frozen(network, device, dtype), target, form)

@@ -28,6 +28,7 @@ from data.errors import UserError
 from data.omniscore import aggregate
 from data.profile import Profile
 from data.records import Preference
+from scorers.judging import batched, measured
 from scorers.run import load_all
 from train import models, policy
 from train.duels import JUDGE, OMNISCORE, ORACLE, Sampled
@@ -114,6 +115,9 @@ def sampled(
         batch: clips per pass.
         device: for model and scorers.
         judge: name of a scorer whose raw values are measures too; empty for none.
+
+    Raises:
+        UserError: the model begins with an image.
     """
     texts = [prompt for prompt in prompts for _ in range(samples)]
     indices = list(range(samples)) * len(prompts)
@@ -123,6 +127,11 @@ def sampled(
     found: list[Sampled] = []
     for place, (arm, adapter) in enumerate(arms.items()):
         model = models.load(model_source, device=device)
+        if model.image_conditioned:
+            raise UserError(
+                f"Model {model.name} begins with an image and arms are compared on prompts alone. "
+                "Sample each arm with train.sample --adapter --image, and pair those clips."
+            )
         if adapter is not None:
             policy.continue_from(model, adapter)
         judges = judges or load_all(profile, str(model.device))
@@ -171,8 +180,7 @@ class _Judge:
         self, clips: Sequence[UInt8[np.ndarray, "t h w 3"]], texts: Sequence[str]
     ) -> list[dict[str, float]]:
         wanted = {(row.scorer, row.key) for row in self.profile.dimensions}
-        pixels = torch.stack([torch.from_numpy(clip) for clip in clips]).to(self.device)
-        values = pixels.permute(0, 1, 4, 2, 3).float() / 255
+        values = batched(clips, self.device)
         raw: list[dict[str, float]] = [{} for _ in clips]
         for name, judge in self.judges.items():
             for one, row in zip(raw, self._measured(judge, values, texts), strict=True):
@@ -190,8 +198,7 @@ class _Judge:
         self, judge: Scorer, values: Float[Tensor, "b t c h w"], texts: Sequence[str]
     ) -> list[dict[str, float]]:
         """Raw values per clip by dimension; what could not be judged is absent."""
-        with torch.inference_mode():
-            rows = judge(values, texts, [self.fps] * len(texts)).float().cpu().tolist()
+        rows = measured(judge, values, texts, [self.fps] * len(texts))
         return [
             {key: value for key, value in zip(judge.dimensions, row, strict=True)
              if math.isfinite(value)}

@@ -1,35 +1,49 @@
 """From labels to tensors: clips and prompts encoded once, pairs as two named fields.
 
 Latents are cached in memory by the clip's content hash and conditions by the prompt's id, so that
-a clip in three pairs is encoded once, and epochs cost no encoding. A clip that does not have the
-model's size is either refused by name (`exact`) or made to fit (`resize`): centre crop to the
-model's aspect, area average to its size, and frames taken at even distances from first to last.
-Both clips of a pair are treated alike.
+a clip in three pairs is encoded once, and epochs cost no encoding; `train.cache` keeps both for
+later runs. A clip that does not have the model's size is either refused by name (`exact`) or made
+to fit (`resize`): centre crop to the model's aspect, area average to its size, and frames taken at
+even distances from first to last. Both clips of a pair are treated alike. An image-to-video model
+is told the image that both clips were sampled from (`train.beginnings`), once per prompt and image.
 
-Left out on purpose: a cache on disk, random crops and windows, and any substitute for a clip that
-cannot be read.
+Left out on purpose: random crops and windows, and any substitute for a clip that cannot be read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from torch.nn import functional as F
 from tqdm import tqdm
 
 from data import clips as media
 from data.errors import UserError
 from data.records import Candidate, Preference, Prompt
-from train import bank
+from train import bank, beginnings
+from train.cache import Kept
 from train.models import Conditions, SampleSettings, VideoModel
+from train.models.protocol import FirstFrames
+from train.sizes import covered
 
 Fit = Literal["exact", "resize"]
 _ENCODED_AT_ONCE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """Noise and noise level of one clip per pair."""
+
+    noise: Float[Tensor, " b *latent"]
+    u: Float[Tensor, " b"]
+
+    def to(self, device: torch.device) -> Draws:
+        """The same on another device."""
+        return Draws(noise=self.noise.to(device), u=self.u.to(device))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +60,8 @@ class PairBatch:
     probability: Float[Tensor, " b"]
     pairs: tuple[str, ...]
     """Ids, for messages."""
+    own: Draws | None = None
+    """Of the rejected clips, where they do not share those of the chosen (`--as-released`)."""
 
     def __len__(self) -> int:
         """How many pairs."""
@@ -59,7 +75,9 @@ class Material:
     latents: Mapping[str, Float[Tensor, " *latent"]]
     """By clip hash."""
     conditions: Mapping[str, Conditions]
-    """Of batch 1, by prompt id."""
+    """Of batch 1, by prompt id, or by `beginnings.name` for image-to-video."""
+    images: Mapping[str, str] = field(default_factory=dict)
+    """`beginnings.name` by clip hash; empty for text-to-video."""
 
     def batch(
         self,
@@ -69,6 +87,7 @@ class Material:
         bank_seed: int | str,
         u: Sequence[float] | None = None,
         device: torch.device,
+        released: bool = False,
     ) -> PairBatch:
         """The pairs of `labels`, each with the noise and noise level of its own draw.
 
@@ -78,22 +97,38 @@ class Material:
             bank_seed: Of the bank of draws.
             u: Uniform draws to use in place of the bank's.
             device: Where the tensors go.
+            released: Each clip of a pair draws for itself, as in VideoDPO's released code.
         """
         chosen = torch.stack([self.latents[label.chosen] for label in labels])
-        shape, keys = tuple(chosen.shape[1:]), list(zip(labels, draws, strict=True))
-        told = [self.conditions[label.prompt] for label in labels]
-        levels = u or [bank.uniform(bank_seed, label.pair, k) for label, k in keys]
-        noise = torch.stack([bank.noise(bank_seed, label.pair, k, shape) for label, k in keys])
+        names = [(label.pair, label.pair) for label in labels]
+        if released:
+            names = [(f"{one.pair}/{one.chosen}", f"{one.pair}/{one.rejected}") for one in labels]
+        drawn = [
+            _drawn(bank_seed, [both[role] for both in names], draws, chosen.shape[1:]).to(device)
+            for role in ((0, 1) if released else (0,))
+        ]
+        told = [self.conditions[self.images.get(label.chosen, label.prompt)] for label in labels]
         return PairBatch(
             chosen=chosen.to(device),
             rejected=torch.stack([self.latents[label.rejected] for label in labels]).to(device),
-            noise=noise.to(device),
-            u=torch.tensor(levels, device=device),
+            noise=drawn[0].noise,
+            u=torch.tensor(u, device=device) if u else drawn[0].u,
             conditions=Conditions.join(told).to(device),
             weight=torch.tensor([label.weight for label in labels], device=device),
             probability=torch.tensor([label.probability for label in labels], device=device),
             pairs=tuple(label.pair for label in labels),
+            own=drawn[1] if released else None,
         )
+
+
+def _drawn(
+    bank_seed: int | str, names: Sequence[str], draws: Sequence[int], shape: Sequence[int]
+) -> Draws:
+    keys = list(zip(names, draws, strict=True))
+    return Draws(
+        noise=torch.stack([bank.noise(bank_seed, name, k, tuple(shape)) for name, k in keys]),
+        u=torch.tensor([bank.uniform(bank_seed, name, k) for name, k in keys]),
+    )
 
 
 def prepare(
@@ -101,33 +136,94 @@ def prepare(
     clips: Mapping[str, Candidate],
     prompts: Mapping[str, Prompt],
     settings: SampleSettings,
+    labels: Iterable[Preference] = (),
+    kept: Kept | None = None,
 ) -> Material:
     """Encodes every clip and embeds every prompt, once.
 
+    Args:
+        model: That is trained.
+        clips: By hash.
+        prompts: By id.
+        settings: Size and number of frames of training.
+        labels: Pairs to be trained on; for image-to-video, both clips of each must begin with one
+            image.
+        kept: Where latents and conditions of earlier runs are, and these are kept; text-to-video
+            only.
+
     Raises:
-        UserError: A clip is missing or broken; names it.
+        UserError: A clip is missing or broken, or a pair has two images; names it.
     """
+    shown = _Shown(model, prompts, settings)
+    if model.image_conditioned:
+        beginnings.same_in_every_pair(labels, clips)
     latents: dict[str, Tensor] = {}
     with tqdm(total=len(clips), desc="encode", unit="clip", disable=None) as bar:
         for some in _chunks(sorted(clips), _ENCODED_AT_ONCE):
-            frames = torch.stack([fitted(_frames(clips[sha]), settings) for sha in some])
-            latents |= zip(some, model.encode(frames / 255).cpu(), strict=True)
+            held = kept.latents(some) if kept and not model.image_conditioned else None
+            if held is None:
+                frames = torch.stack([fitted(_frames(clips[sha]), settings) for sha in some])
+                held = dict(zip(some, model.encode(frames / 255).cpu(), strict=True))
+                if model.image_conditioned:
+                    shown.take([clips[sha] for sha in some], frames[:, 0] / 255)
+                elif kept:
+                    kept.keep_latents(held)
+            latents |= held
             bar.update(len(some))
-    conditions = {key: model.embed([prompts[key].text]).to("cpu") for key in sorted(prompts)}
+    if model.image_conditioned:
+        return Material(latents=latents, conditions=shown.conditions, images=shown.images)
+    conditions = {key: _told(model, prompts[key].text, kept) for key in sorted(prompts)}
     return Material(latents=latents, conditions=conditions)
+
+
+def joined(parts: Iterable[Material]) -> Material:
+    """What several processes prepared of their own clips, as one."""
+    latents, conditions, images = dict[str, Tensor](), dict[str, Conditions](), dict[str, str]()
+    for part in parts:
+        latents |= part.latents
+        conditions |= part.conditions
+        images |= part.images
+    return Material(latents=latents, conditions=conditions, images=images)
+
+
+def _told(model: VideoModel, text: str, kept: Kept | None) -> Conditions:
+    """Conditions of a prompt on the CPU, from the cache where they are in it."""
+    held = kept.conditions(text) if kept else None
+    if held is None:
+        held = model.embed([text]).to("cpu")
+        if kept:
+            kept.keep_conditions(text, held)
+    return held
+
+
+class _Shown:
+    """What an image-to-video model is told: gathered while clips are read by their hashes."""
+
+    def __init__(
+        self, model: VideoModel, prompts: Mapping[str, Prompt], settings: SampleSettings
+    ) -> None:
+        self._model, self._prompts, self._settings = model, prompts, settings
+        self._begins = beginnings.Beginnings(settings)
+        self.conditions: dict[str, Conditions] = {}
+        self.images: dict[str, str] = {}
+
+    def take(self, clips: Sequence[Candidate], first: Float[Tensor, "b c h w"]) -> None:
+        """Some clips and their first frames in [0, 1]."""
+        for clip, frame in zip(clips, first, strict=True):
+            name = self.images[clip.sha256] = beginnings.name(clip)
+            image = self._begins.image(clip, frame)
+            if image is not None:
+                told = FirstFrames(image[None], self._settings.frames)
+                text = self._prompts[clip.prompt].text
+                self.conditions[name] = self._model.embed([text], told).to("cpu")
 
 
 def fitted(
     frames: UInt8[Tensor, "t c h w"], settings: SampleSettings
 ) -> Float[Tensor, "frames c height width"]:
     """Frames in [0, 255], of the model's size and number; a clip that fits is unchanged."""
-    t, _, h, w = frames.shape
-    pick = torch.linspace(0, t - 1, settings.frames).round().long()
-    high = min(h, round(w * settings.height / settings.width))
-    wide = min(w, round(h * settings.width / settings.height))
-    top, left = (h - high) // 2, (w - wide) // 2
-    cropped = frames[pick, :, top : top + high, left : left + wide].float()
-    return F.interpolate(cropped, (settings.height, settings.width), mode="area")
+    pick = torch.linspace(0, len(frames) - 1, settings.frames).round().long()
+    return covered(frames[pick], settings.height, settings.width)
 
 
 def resized(clips: Iterable[Candidate], settings: SampleSettings) -> int:

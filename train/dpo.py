@@ -15,115 +15,35 @@ Read `chosen_rise` before the loss: it says how much worse the policy denoises t
 people preferred. It rises in every DPO run; beyond `--rise-limit` samples get worse while loss and
 accuracy go on improving.
 
-Left out on purpose: the reductions of VideoDPO's released code, learning-rate schedules, and more
-than one device.
+While it runs, `train.monitor` looks at margins by noise level, at the distance to the reference and
+at samples; `--stop-rises` and `--stop-drift` end a run, and say why.
+
+Several devices: `accelerate launch -m train.dpo ...` (`train.distributed`; --batch is that of all).
+
+Left out on purpose: learning-rate schedules.
 """
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from data.console import say
 from data.errors import UserError, user_errors
-from train.options import option, parser
+from train.dpo_config import Config
+from train.options import parser
+from train.presets import PRESETS, settled
 
 if TYPE_CHECKING:  # these import torch: --help does not wait for it
     from data.records import Run
-    from train.labelled import Labelled, Weighting
+    from train.distributed import Group
+    from train.labelled import Labelled
     from train.models import SampleSettings, VideoModel
-    from train.policy import Policy
     from train.reference import ReferenceErrors
     from train.runs import RunFolder
 
-_COUNTS = ("steps", "batch", "rank", "evaluate_every", "evaluate_pairs", "save_every")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Settings of one run. Everything that changes its result is here, and is kept with it."""
-
-    db: str = option("prefs.duckdb", "database with pairs, scores and votes")
-    labels: str = option(
-        "human", "`human` votes, OmniScore's opinion (`auto`), or both (`posterior`)"
-    )
-    model: str = option("shapes", "`shapes` (built in), a diffusers folder, or a hub id")
-    steps: int = option(100, "optimizer steps; on `shapes` 75 to 150 are enough")
-    batch: int = option(16, "pairs per step")
-    micro: int | None = option(None, "pairs that go through the network together; none: all")
-    checkpointing: Literal["none", "blocks"] = option(
-        "none", "blocks: compute the activations of each block again on the way back: less memory"
-    )
-    lr: float = option(5e-4, "AdamW's learning rate; for large models 1e-5 to 1e-4")
-    beta: float = option(1000.0, "pull towards the reference; published: 2000 to 5000")
-    loss: str = option("diffusion-dpo", "diffusion-dpo, hinge, ipo, cdpo, robust or kto")
-    flips: float = option(0.1, "cdpo and robust: share of labels that are the wrong way round")
-    sft: float = option(0.0, "weight of the chosen clips' own errors beside the loss")
-    rank: int = option(8, "of the LoRA on the attention's projections")
-    alpha: float | None = option(None, "LoRA's alpha; none: the rank, so that its scale is 1")
-    seed: int = option(0, "of the LoRA's start, the order of pairs, noise and noise levels")
-    held_out: float = option(0.1, "share of prompts never trained on, by hash of the prompt")
-    profile: str | None = option(
-        None, "OmniScore profile; none: the calibration in use, or what pairs were made with"
-    )
-    weights: str = option("paper", "pair weights: paper, code, max-bin (VideoDPO) or none")
-    weight_alpha: float | None = option(None, "exponent in place of the preset's")
-    weight_beta: float | None = option(None, "numerator in place of the preset's")
-    weight_clip: float | None = option(None, "largest weight, before normalisation")
-    weight_normalise: Literal["none", "mean"] = option(
-        "mean", "`mean` scales the weights to mean 1 over all labels; VideoDPO does not"
-    )
-    fit: Literal["auto", "exact", "resize"] = option(
-        "auto", "clips of another size: refuse, or crop and resize; auto: resize for `shapes`"
-    )
-    frames: int | None = option(None, "frames per clip; none: the model's")
-    height: int | None = option(None, "pixels; none: the model's")
-    width: int | None = option(None, "pixels; none: the model's")
-    from_adapter: str | None = option(None, "adapter to go on from; it is then the reference")
-    evaluate_every: int = option(20, "steps between evaluations on held-out pairs")
-    evaluate_pairs: int = option(64, "most pairs that an evaluation takes")
-    save_every: int = option(10, "steps between saved states")
-    rise_limit: float = option(
-        0.25, "chosen_rise at which to warn: on `shapes`, samples get worse from there on"
-    )
-    grid: int = option(4, "prompts sampled before and after training; 0: none")
-    device: str = option("auto", "cpu, cuda, cuda:1, ...; auto: the GPU where there is one")
-    dtype: Literal["float32", "bfloat16"] = option(
-        "float32", "of the frozen weights; the LoRA is float32"
-    )
-    out: str = option("runs", "folder that the run's folder is made in")
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that cannot train anything."""
-        for name in (*_COUNTS, "lr", "beta"):
-            if not 0 < getattr(self, name) < math.inf:
-                shown = name.replace("_", "-")
-                raise UserError(f"--{shown} is {getattr(self, name)}; it must be above 0")
-        if self.micro is not None and self.micro < 1:
-            raise UserError(f"--micro is {self.micro}; it must be at least 1")
-        if not 0 <= self.flips < 0.5:
-            raise UserError(f"--flips is {self.flips}; it must lie in [0, 0.5)")
-        if not 0 <= self.sft < math.inf:
-            raise UserError(f"--sft is {self.sft}; it must be 0 or more")
-        if not 0 <= self.held_out < 1:
-            raise UserError(f"--held-out is {self.held_out}; it must lie in [0, 1)")
-
-    @property
-    def weighting(self) -> Weighting:
-        """The weight options as `train.labelled` takes them."""
-        from train.labelled import Weighting
-
-        return Weighting(
-            preset=self.weights,
-            alpha=self.weight_alpha,
-            beta=self.weight_beta,
-            clip=self.weight_clip,
-            normalise=self.weight_normalise,
-        )
+__all__ = ["Config", "main", "resume", "run"]
 
 
 def run(
@@ -139,16 +59,35 @@ def run(
     Raises:
         UserError: Whatever the person at the keyboard can mend.
     """
-    from train import runs
-    from train.labelled import read, write
+    from train import distributed, dpo_parts
+    from train.labelled import read
+    from train.mishaps import explained
+    from train.origin import located
 
-    labelled = labelled or read(config.db, config.labels, config.weighting, profile=config.profile)
-    model, settings = _model(config, labelled)
+    group = distributed.join(config.device)
+    distributed.demand_equal_shares(config.batch, group)
+    if config.train == "lora":
+        earlier = group.from_main(lambda: located(config.db, config.from_adapter))
+        config = replace(config, from_adapter=earlier)
+    weighting, profile = config.weighting, config.profile
+    known_labels = labelled or group.from_main(
+        lambda: read(config.db, config.labels, weighting, profile=profile)
+    )
+    model, settings = dpo_parts.model(config, known_labels, group)
+    folder = group.from_main(lambda: _begin(config, known_labels))
+    with explained(folder.folder), group.writing(folder) as mine:
+        return _train(config, known_labels, model, settings, mine, group, known)
+
+
+def _begin(config: Config, labelled: Labelled) -> RunFolder:
+    from train import runs
+    from train.labelled import write
+
     folder = runs.begin(
         config.db, "dpo", config, out=config.out, snapshot=labelled.snapshot, labels=labelled.digest
     )
     write(folder.folder / "labels.jsonl", labelled.preferences)
-    return _train(config, labelled, model, settings, folder, known)
+    return folder
 
 
 def resume(run_folder: str, steps: int | None = None) -> Run:
@@ -158,15 +97,20 @@ def resume(run_folder: str, steps: int | None = None) -> Run:
         run_folder: Of a run of this command.
         steps: A new total number of steps; None keeps the run's.
     """
-    from train import runs
+    from train import distributed, dpo_parts, runs
     from train.labelled import relabelled
+    from train.mishaps import explained
 
     changes = {} if steps is None else {"steps": steps}
-    folder = runs.reopen(run_folder, "dpo", changes)
+    group = distributed.join()
+    folder = group.from_main(lambda: runs.reopen(run_folder, "dpo", changes))
     config = Config(**folder.record.config)
-    labelled = relabelled(config.db, folder.folder / "labels.jsonl", folder.record.snapshot)
-    model, settings = _model(config, labelled)
-    return _train(config, labelled, model, settings, folder)
+    distributed.demand_equal_shares(config.batch, group)
+    kept = folder.folder / "labels.jsonl"
+    labelled = group.from_main(lambda: relabelled(config.db, kept, folder.record.snapshot))
+    model, settings = dpo_parts.model(config, labelled, group)
+    with explained(folder.folder), group.writing(folder) as mine:
+        return _train(config, labelled, model, settings, mine, group)
 
 
 def _train(
@@ -175,98 +119,65 @@ def _train(
     model: VideoModel,
     settings: SampleSettings,
     folder: RunFolder,
+    group: Group,
     known: ReferenceErrors | None = None,
 ) -> Run:
-    import torch
-    from tqdm import tqdm
-
-    from train import loop
-    from train.batches import prepare
-    from train.evaluate import Evaluation
+    from train import beginnings, card, dpo_parts, loop, memory, passes
+    from train.descend import descend, monitored
     from train.export import export
+    from train.grid import Grid
     from train.labelled import split
-    from train.losses import make
-    from train.progress import announce, evaluated
-    from train.reference import ReferenceErrors, in_parts
+    from train.progress import announce
+    from train.reference import ReferenceErrors, context
+    from train.trackers import names, tracked
 
-    reference, loss = (
-        known or ReferenceErrors(),
-        make(config.loss, flips=config.flips, sft=config.sft),
-    )
     train, held_out = split(labelled, config.held_out)
     announce(folder, config.labels, labelled, settings, train=train, held_out=held_out)
-    material = prepare(model, labelled.clips, labelled.prompts, settings)
-    policy = _policy(config, model)
-    optimizer = torch.optim.AdamW(policy.parameters, lr=config.lr)
-    first = loop.load_state(folder.state, policy, optimizer, labelled.digest)
+    shelf = dpo_parts.shelf(config)
+    material = passes.material(
+        model, labelled.clips, labelled.prompts, settings, group, labelled.preferences,
+        dpo_parts.kept(shelf, model, settings),
+    )  # fmt: skip
+    if model.image_conditioned:
+        model.album = beginnings.album(labelled.clips.values(), labelled.prompts, settings)
+    if shelf:
+        shelf.trim()
+    same = context(model, settings, config.from_adapter)
+    policy = dpo_parts.policy(config, model)
+    config, folder = dpo_parts.planned(config, policy, material, train, group, folder)
+    memory.recompute(model, config.checkpointing)
+    if config.compile:
+        memory.compile_blocks(model)
+    optimizer = memory.optimizer(config.optimizer, policy.parameters, config.lr)
+    descent = passes.prepare(policy, optimizer, group, dpo_parts.objective(config, model, settings))
+    first = group.agreed(loop.load_state(folder.state, policy, descent.optimizer, labelled.digest))
     if first > config.steps:
         raise UserError(
             f"The run has had {first} steps already; --steps is {config.steps}, below it"
         )
     folder.rewind(first)
-    watched, where = (held_out, "held-out") if held_out else (train, "training pairs")
-    evaluate = Evaluation(policy, material, watched[: config.evaluate_pairs], batch=config.batch)
-    started = time.monotonic()
-    for step in tqdm(range(first, config.steps), desc="train", unit="step", disable=None):
-        if step % config.evaluate_every == 0:
-            evaluated(folder, step, evaluate(config.beta), where, config.rise_limit)
-        some, epochs = loop.pick(train, step, config.batch, config.seed)
-        parts = in_parts(
-            policy, material, reference, some, epochs, size=config.micro, bank_seed=config.seed
-        )
-        metrics = loop.update(policy, parts, optimizer, loss, config.beta, pairs=len(some))
-        folder.log(step, split="train", **metrics)
-        if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
-            loop.save_state(folder.state, step + 1, policy, optimizer, labelled.digest)
-    seconds = time.monotonic() - started
-    say(f"{config.steps - first} steps in {seconds:.1f} s, evaluations included")
-    last = evaluated(folder, config.steps, evaluate(config.beta), where, config.rise_limit)
     shown = dict.fromkeys(label.prompt for label in (*held_out, *train))
     prompts = [labelled.prompts[prompt].text for prompt in shown]
+    grid = Grid(policy, prompts[: config.grid or 1], settings, folder.samples, seed=config.seed)
+    wanted = names(config.trackers) if group.main else ()
+    idle = config.offload != "none" and not config.grid_every
+    with memory.parked(model, on=idle), tracked(folder, wanted, first) as watched:
+        monitor = monitored(config, policy, material, (train, held_out), grid, watched, group)
+        together = config.micro or config.batch // group.size
+        if group.sharded:
+            known = ReferenceErrors(keep=False)
+        known = known or dpo_parts.reference(
+            config, shelf, same, descent.objective, together=together
+        )
+        found = descend(config, descent, material, train, known, watched, monitor, first)
+    if not group.saving:
+        return folder.record
     done = export(
         policy, folder, prompts=prompts, settings=settings, seed=config.seed, shown=config.grid
     )
-    return folder.finish(
-        config.db, last | {"reload_difference": done.difference, "seconds": seconds}
-    )
-
-
-def _model(config: Config, labelled: Labelled) -> tuple[VideoModel, SampleSettings]:
-    """The model on its device and the size it is trained at, once all can be used together."""
-    import torch
-
-    from train import models
-    from train.batches import admit
-    from train.labelled import split
-    from train.losses import NAMES
-
-    if config.loss not in NAMES:
-        raise UserError(f"Unknown loss {config.loss!r}; choose one of {', '.join(NAMES)}")
-    model = models.load(config.model, device=config.device, dtype=getattr(torch, config.dtype))
-    size = {name: getattr(config, name) for name in ("frames", "height", "width")}
-    given = {name: value for name, value in size.items() if value is not None}
-    settings = replace(model.sample_defaults, **given)
-    model.check(settings)
-    split(labelled, config.held_out)  # raises where nothing is left to train on
-    admit(labelled.clips.values(), settings, _fit(config, model), model.name)
-    return model, settings
-
-
-def _policy(config: Config, model: VideoModel) -> Policy:
-    from train.policy import attach, continue_from
-
-    if config.checkpointing == "blocks":
-        cast("Any", model.network).enable_gradient_checkpointing()
-    if config.from_adapter:
-        return continue_from(model, Path(config.from_adapter))
-    alpha = config.rank if config.alpha is None else config.alpha
-    return attach(model, rank=config.rank, alpha=alpha, seed=config.seed)
-
-
-def _fit(config: Config, model: VideoModel) -> Literal["exact", "resize"]:
-    if config.fit != "auto":
-        return config.fit
-    return "resize" if model.name == "shapes" else "exact"
+    found |= {"reload_difference": done.difference}
+    say(f"Model card: {card.write(folder, model.source, found)}")
+    return folder.finish(config.db, found) if group.main else folder.record
 
 
 @user_errors
@@ -274,9 +185,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line of this module."""
     made = parser(Config, "python -m train.dpo", __doc__ or "")
     made.add_argument("--resume", metavar="RUN", help="folder of an interrupted run to go on with")
+    made.add_argument("--preset", metavar="NAME", help=f"settings by name: {', '.join(PRESETS)}")
     given: dict[str, Any] = vars(made.parse_args(argv))
     if "resume" not in given:
-        run(Config(**given))
+        run(settled(given.pop("preset", None), given))
         return 0
     others = sorted(set(given) - {"resume", "steps"})
     if others:

@@ -20,8 +20,8 @@ from data.labels import LABELS
 from data.records import Run, Vote
 from train.arms import Common, common
 from train.labelled import Weighting, read
+from train.origin import find_adapter
 from train.reference import ReferenceErrors
-from train.sample import find_adapter
 
 if TYPE_CHECKING:
     from train.compare import Config

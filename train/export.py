@@ -10,13 +10,14 @@ Left out on purpose: merging the adapter into the weights.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
 from data.console import say
-from train.grid import before_after
+from train.grid import Grid
 from train.models import SampleSettings
-from train.policy import Policy, Reloaded, compare_with_fresh
+from train.policy import WEIGHTS, Policy, Reloaded, compare_with_fresh
 from train.runs import RunFolder
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
@@ -54,7 +55,7 @@ def export(
             f"to {reloaded.difference:.3g} apart from the trained policy; allowed is {limit:g}."
         )
     if shown:
-        sheet = before_after(policy, prompts[:shown], settings, run.samples, seed=seed)
+        sheet = Grid(policy, prompts[:shown], settings, run.samples, seed=seed).last()
         say(f"Before and after at the same seeds: {sheet}")
     say(
         f"Loaded into a fresh pipeline, the adapter predicts the same: largest difference "
@@ -63,5 +64,16 @@ def export(
     source, dtype = policy.model.source, policy.model.dtype
     say(f"Adapter: {run.adapter}")
     say(f'    pipe = DiffusionPipeline.from_pretrained("{source}", dtype={dtype})')
-    say(f'    pipe.load_lora_weights("{run.adapter}")')
+    for line in loading(run.adapter):
+        say(f"    {line}")
     return reloaded
+
+
+def loading(adapter: Path) -> list[str]:
+    """The lines of Python that put what was saved into a diffusers pipeline `pipe`."""
+    if (adapter / WEIGHTS).is_file():
+        return [f'pipe.load_lora_weights("{adapter}")']
+    parts = sorted({path.parent for path in adapter.glob("*/*.safetensors")})
+    return [
+        f'pipe.{part.name} = type(pipe.{part.name}).from_pretrained("{part}")' for part in parts
+    ]

@@ -1,18 +1,20 @@
-"""Sample clips before and after training, at the same prompts and the same seeds, side by side.
+"""Sample clips of the reference and of the policy, at the same prompts and the same seeds.
 
 `samples/before-1.mp4`, `samples/after-1.mp4` and so on, and `samples/sheet.png`: one row per
-prompt, left the reference, right the policy, frames at even distances. Left out on purpose: any
-score of them; that is what `train.compare` is for.
+prompt, left the reference, right the policy, frames at even distances; while a run goes on,
+`samples/step-000040.png` and the like. What clips lose first is measured beside those of the
+reference: how much moves, how colourful they are, how much is burnt out (`train.watch.measured`).
+Left out on purpose: any score of them; that is what `train.compare` is for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from jaxtyping import UInt8
 
 from data import video
@@ -22,35 +24,85 @@ from train.rollout import clip_seed, generate
 
 _COLUMNS, _LEAST_SIDE, _GAP, _STRIP = 5, 96, 12, 22
 _INK, _PAPER = (60, 60, 60), 255
+_MEASURES = ("motion", "chroma", "saturated")
 
 
-def before_after(
-    policy: Policy, prompts: Sequence[str], settings: SampleSettings, folder: Path, *, seed: int
-) -> Path:
-    """Samples one clip per prompt without and with the adapter; returns the contact sheet.
+class Grid:
+    """The same prompts and seeds, again and again; the reference's clips are made once."""
 
-    Args:
-        policy: Trained.
-        prompts: One row each.
-        settings: Size, steps and guidance.
-        folder: That the clips go to; made if needed.
-        seed: The same prompt and seed start from the same noise.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    seeds = [clip_seed(seed, prompt, 0) for prompt in prompts]
-    made: dict[str, list[UInt8[np.ndarray, "t h w 3"]]] = {}
-    for name, within in (("before", policy.reference()), ("after", nullcontext())):
-        with within:
-            made[name] = list(generate(policy.model, prompts, seeds, settings, batch=len(prompts)))
-        for number, frames in enumerate(made[name], start=1):
-            video.write(folder / f"{name}-{number}.mp4", frames, settings.fps, lossless=False)
-    path = folder / "sheet.png"
-    rows = [
-        row(prompt, before, after)
-        for prompt, before, after in zip(prompts, made["before"], made["after"], strict=True)
-    ]
-    cv2.imwrite(str(path), cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR))
-    return path
+    def __init__(
+        self,
+        policy: Policy,
+        prompts: Sequence[str],
+        settings: SampleSettings,
+        folder: Path,
+        *,
+        seed: int,
+    ) -> None:
+        """Samples nothing yet.
+
+        Args:
+            policy: While it is trained, or after.
+            prompts: One row each, at least one.
+            settings: Size, steps and guidance.
+            folder: That sheets and clips go to; made if needed.
+            seed: The same prompt and seed start from the same noise.
+        """
+        self._policy, self._prompts, self._settings = policy, prompts, settings
+        self._folder = folder
+        self._seeds = [clip_seed(seed, prompt, 0) for prompt in prompts]
+        self._base: list[UInt8[np.ndarray, "t h w 3"]] = []
+
+    def at(self, step: int) -> dict[str, float]:
+        """The policy's clips after `step` updates: a sheet, and means over them.
+
+        Returns:
+            `motion`, `chroma` and `saturated` of the policy, each in [0, 1], and those of the
+            reference as `motion_base` and so on.
+        """
+        clips = self._sampled()
+        self._sheet(clips, self._folder / f"step-{step:06d}.png")
+        base = {f"{name}_base": value for name, value in _means(self._reference()).items()}
+        return _means(clips) | base
+
+    def last(self) -> Path:
+        """Clips and sheet of a finished run; returns the sheet."""
+        clips = self._sampled()
+        for name, some in (("before", self._reference()), ("after", clips)):
+            for number, frames in enumerate(some, start=1):
+                path = self._folder / f"{name}-{number}.mp4"
+                video.write(path, frames, self._settings.fps, lossless=False)
+        return self._sheet(clips, self._folder / "sheet.png")
+
+    def _reference(self) -> list[UInt8[np.ndarray, "t h w 3"]]:
+        if not self._base:
+            with self._policy.reference():
+                self._base = self._sampled()
+        return self._base
+
+    def _sampled(self) -> list[UInt8[np.ndarray, "t h w 3"]]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return list(
+            generate(
+                self._policy.model, self._prompts, self._seeds, self._settings,
+                batch=len(self._prompts),
+            )
+        )  # fmt: skip
+
+    def _sheet(self, clips: Sequence[UInt8[np.ndarray, "t h w 3"]], path: Path) -> Path:
+        each = zip(self._prompts, self._reference(), clips, strict=True)
+        pixels = np.concatenate([row(prompt, before, after) for prompt, before, after in each])
+        cv2.imwrite(str(path), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+        return path
+
+
+def _means(clips: Sequence[UInt8[np.ndarray, "t h w 3"]]) -> dict[str, float]:
+    """What is measured of clips, as means over them."""
+    from train.watch import measured  # here: it loads scorers
+
+    frames = torch.from_numpy(np.stack(clips)).permute(0, 1, 4, 2, 3).float() / 255
+    values = measured(frames)
+    return {name: values[name].double().mean().item() for name in _MEASURES}
 
 
 def row(

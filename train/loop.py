@@ -4,27 +4,27 @@ Everything is a function of the step's number: which pairs (a permutation per ep
 which noise (the bank, by pair and epoch), and no global generator is used. A run that is stopped
 and resumed therefore does what it would have done (on the CPU, bit for bit).
 
-Left out on purpose: learning-rate schedules, averages of the weights, several devices.
+Left out on purpose: learning-rate schedules, averages of the weights.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from data.errors import UserError
-from train import bank
+from train import bank, sharded
 from train.batches import PairBatch
-from train.evaluate import PairErrors, pair_errors
+from train.evaluate import PairErrors
 from train.losses import Metrics, effective
+from train.passes import Descent
 from train.policy import Policy
 
-PairLoss = Callable[..., tuple[Tensor, Metrics]]
 Label = TypeVar("Label")
 GRADIENT_LIMIT = 1.0
 """Largest norm of the gradient over the adapter's weights; a larger one is scaled down to it."""
@@ -53,54 +53,46 @@ Part = tuple[PairBatch, PairErrors]
 """Pairs that go through the network together, and the reference's errors on them."""
 
 
-def update(
-    policy: Policy,
-    parts: Iterable[Part],
-    optimizer: torch.optim.Optimizer,
-    loss: PairLoss,
-    beta: float,
-    *,
-    pairs: int,
-) -> Metrics:
-    """One step of the optimizer; what was measured before it.
+def update(descent: Descent, parts: Iterable[Part], beta: float, *, pairs: int) -> Metrics:
+    """One step of the optimizer; what was measured before it, over all processes.
 
-    The gradient is that of the mean over all `pairs`, whatever the parts: each part's loss is a
-    mean over its own pairs and counts by their number. (`kto` alone looks at its whole batch, and
-    here at each part.)
+    The gradient is that of the mean over the pairs of all processes, whatever the parts: each
+    part's loss is a mean over its own pairs and counts by their number. (`kto` alone looks at its
+    whole batch, and here at each part.)
 
     Args:
-        policy: What is trained.
+        descent: What is trained.
         parts: The step's pairs, one after the other through the network; made as they are needed.
-        optimizer: Of the policy's parameters.
-        loss: From `train.losses.make`.
-        beta: Its strength.
-        pairs: How many pairs all parts have.
+        beta: Strength of the descent's objective.
+        pairs: How many pairs all parts of this process have; the same in every process.
 
     Raises:
         UserError: An error or the gradient is not finite; names the pairs.
     """
-    optimizer.zero_grad(set_to_none=True)
+    descent.optimizer.zero_grad(set_to_none=True)
     found: list[tuple[float, Metrics]] = []
     names: list[str] = []
     weights: list[Tensor] = []
     for batch, reference in parts:
-        errors = pair_errors(policy.model, batch)
-        _demand_finite(errors, reference, batch)
-        value, metrics = loss(
-            errors.chosen, errors.rejected, reference.chosen, reference.rejected,
-            beta=beta, weight=batch.weight, probability=batch.probability,
-        )  # fmt: skip
-        share = len(batch) / pairs
-        (value * share).backward()
-        found.append((share, metrics))
         names += batch.pairs
         weights.append(batch.weight)
-    norm = nn.utils.clip_grad_norm_(policy.parameters, GRADIENT_LIMIT).item()
+        share = len(batch) / pairs
+        with descent.part(last=len(names) == pairs):
+            errors = descent.errors(batch)
+            _demand_finite(errors, reference, batch)
+            value, metrics = descent.objective.cost(
+                descent.policy.model, batch, errors, reference, beta
+            )
+            descent.backward(value * share)
+        found.append((share, metrics))
+    norm = descent.clip(GRADIENT_LIMIT)
     if not math.isfinite(norm):
         raise UserError(_not_finite("gradient", names))
-    optimizer.step()
+    descent.optimizer.step()
+    group = descent.group
     means = {name: sum(share * part[name] for share, part in found) for name in found[0][1]}
-    return means | {"ess": effective(torch.cat(weights)), "gradient": norm}
+    everybody = torch.cat(group.collect(torch.cat(weights).cpu()))
+    return group.mean(means) | {"ess": effective(everybody), "gradient": norm}
 
 
 def save_state(
@@ -108,10 +100,22 @@ def save_state(
 ) -> None:
     """Keeps what `load_state` needs to go on after `step` updates; whole, or not at all."""
     folder.mkdir(exist_ok=True)
-    partial = folder / f"{_STATE}.part"
     state = {"step": step, "labels": labels, "adapter": policy.state()}
-    torch.save(state | {"optimizer": optimizer.state_dict()}, partial)
-    partial.replace(folder / _STATE)
+    kept = sharded.optimizer_state(policy.model.network, optimizer)
+    _write(state | {"optimizer": kept}, folder / _STATE)
+
+
+def _write(state: dict[str, Any], path: Path) -> None:
+    """Writes the file whole or not at all; where the disk refuses, what it said is raised."""
+    partial = path.with_suffix(".part")
+    try:
+        with partial.open("wb") as file:
+            torch.save(state, file)
+    except (RuntimeError, OSError) as error:
+        partial.unlink(missing_ok=True)
+        refused = error.__context__  # torch raises its own error over the file's
+        raise (refused if isinstance(refused, OSError) else error) from None
+    partial.replace(path)
 
 
 def load_state(folder: Path, policy: Policy, optimizer: torch.optim.Optimizer, labels: str) -> int:
@@ -130,17 +134,14 @@ def load_state(folder: Path, policy: Policy, optimizer: torch.optim.Optimizer, l
             "labels.jsonl was changed. Start a new run."
         )
     policy.load_state(state["adapter"])
-    optimizer.load_state_dict(state["optimizer"])
+    sharded.restore_optimizer(policy.model.network, optimizer, state["optimizer"])
     return int(state["step"])
 
 
 def _demand_finite(errors: PairErrors, reference: PairErrors, batch: PairBatch) -> None:
     total = errors.chosen + errors.rejected + reference.chosen + reference.rejected
-    bad = [
-        pair
-        for pair, fine in zip(batch.pairs, torch.isfinite(total).tolist(), strict=True)
-        if not fine
-    ]
+    sound = torch.isfinite(total).view(len(batch), -1).all(1)
+    bad = [pair for pair, fine in zip(batch.pairs, sound.tolist(), strict=True) if not fine]
     if bad:
         raise UserError(_not_finite("error", bad))
 

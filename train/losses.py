@@ -2,10 +2,13 @@
 
 Every loss of a pair is a function of u, the pair's margin (`margins`), and of p, the probability
 that the chosen clip is the better one. `diffusion_dpo` is the one that both papers' users train
-with; the others by name are in `LOSSES`, and `sft` adds the chosen clip's own error to any.
+with; the others by name are in `LOSSES`, `sft` adds the chosen clip's own error to any, and
+`anchored` the distance to the reference's predictions.
 
-Left out on purpose: an anchor in prediction space (errors alone do not tell it), and the reduction
-of VideoDPO's released code, which leaves one logistic loss per latent column.
+An error is one number per clip (`clip_error`), or one per clip and segment: each segment then has a
+margin and a loss of its own. `train.objective` has the ways to cut a clip.
+
+Left out on purpose: a reference that moves, and weights inside the logarithm.
 """
 
 from __future__ import annotations
@@ -30,12 +33,12 @@ def clip_error(
 
 
 def diffusion_dpo(
-    chosen: Float[Tensor, " b"],
-    rejected: Float[Tensor, " b"],
-    ref_chosen: Float[Tensor, " b"],
-    ref_rejected: Float[Tensor, " b"],
+    chosen: Float[Tensor, " b *s"],
+    rejected: Float[Tensor, " b *s"],
+    ref_chosen: Float[Tensor, " b *s"],
+    ref_rejected: Float[Tensor, " b *s"],
     *,
-    beta: float,
+    beta: float | Float[Tensor, " b"],
     weight: Float[Tensor, " b"],
     probability: Float[Tensor, " b"],
 ) -> tuple[Float[Tensor, ""], Metrics]:
@@ -55,19 +58,20 @@ def diffusion_dpo(
     1000 a float32 rounding of the errors is already a thousandth of u.
 
     Args:
-        chosen: Error of the policy on each chosen clip, >= 0.
+        chosen: Error of the policy on each chosen clip, >= 0; may have an axis of segments.
         rejected: The same on the rejected clips, at the same noise and noise level.
         ref_chosen: Error of the reference on the chosen clips. No gradient flows into it.
         ref_rejected: The same on the rejected clips.
         beta: Strength of the pull towards the reference, above 0; 1000 for `shapes`, 2000 to 5000
-        published.
+            published. One number, or one per pair where it depends on the noise level.
         weight: Pair weight w >= 0.
         probability: That the chosen clip is the better one, in [0, 1].
 
     Returns:
-        The loss, and under these keys the batch's `loss`; `accuracy`, the share of pairs with u >
-        0, ties as half; `margin`, mean u; `chosen_rise` and `rejected_rise`, mean error above the
-        reference's; `ess`, effective sample size (sum w)^2 / sum w^2 in pairs.
+        The loss, and under these keys the batch's `loss`; `accuracy`, the share of pairs (and
+        segments) with u > 0, ties as half; `margin`, mean u; `gap`, mean |rise of chosen - rise of
+        rejected|, the margin without its sign and beta; `chosen_rise` and `rejected_rise`, mean
+        error above the reference's; `ess`, effective sample size (sum w)^2 / sum w^2 in pairs.
     """
     return _weighed(
         sigmoid, chosen, rejected, ref_chosen, ref_rejected,
@@ -75,21 +79,21 @@ def diffusion_dpo(
     )  # fmt: skip
 
 
-PairLoss = Callable[[Float[Tensor, " b"], Float[Tensor, " b"]], Float[Tensor, " b"]]
-"""Margins u and probabilities p to the loss per pair."""
+PairLoss = Callable[[Float[Tensor, " b *s"], Float[Tensor, " b *s"]], Float[Tensor, " b *s"]]
+"""Margins u and probabilities p to the loss per pair (and segment)."""
 
 
-def sigmoid(u: Float[Tensor, " b"], p: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+def sigmoid(u: Float[Tensor, " b *s"], p: Float[Tensor, " b *s"]) -> Float[Tensor, " b *s"]:
     """-p log s(u) - (1 - p) log s(-u): Diffusion-DPO for p = 1, cDPO for a soft label."""
     return (1 - p) * u - F.logsigmoid(u)  # exactly ln 2 at u = 0, for every p
 
 
-def hinge(u: Float[Tensor, " b"], p: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+def hinge(u: Float[Tensor, " b *s"], p: Float[Tensor, " b *s"]) -> Float[Tensor, " b *s"]:
     """SLiC (Zhao et al. 2023): p max(0, 1 - u) + (1 - p) max(0, 1 + u); exactly 1 at u = 0."""
     return p * (1 - u).clamp(min=0) + (1 - p) * (1 + u).clamp(min=0)
 
 
-def ipo(u: Float[Tensor, " b"], p: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+def ipo(u: Float[Tensor, " b *s"], p: Float[Tensor, " b *s"]) -> Float[Tensor, " b *s"]:
     """(u - (2 p - 1) / 2)^2: IPO (Azar et al. 2023) with tau = beta / 2, scaled by (beta / 2)^2.
 
     The margin is pulled to a value and not to infinity. Errors are means over elements, as IPO's
@@ -98,7 +102,9 @@ def ipo(u: Float[Tensor, " b"], p: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
     return (u - (2 * p - 1) / 2).square()
 
 
-def robust(u: Float[Tensor, " b"], p: Float[Tensor, " b"], *, flips: float) -> Float[Tensor, " b"]:
+def robust(
+    u: Float[Tensor, " b *s"], p: Float[Tensor, " b *s"], *, flips: float
+) -> Float[Tensor, " b *s"]:
     """((1 - e) l(u, p) - e l(u, 1 - p)) / (1 - 2 e): robust DPO (Chowdhury et al. 2024).
 
     Args:
@@ -110,12 +116,14 @@ def robust(u: Float[Tensor, " b"], p: Float[Tensor, " b"], *, flips: float) -> F
     return ((1 - flips) * sigmoid(u, p) - flips * sigmoid(u, 1 - p)) / (1 - 2 * flips)
 
 
-def cdpo(u: Float[Tensor, " b"], p: Float[Tensor, " b"], *, flips: float) -> Float[Tensor, " b"]:
+def cdpo(
+    u: Float[Tensor, " b *s"], p: Float[Tensor, " b *s"], *, flips: float
+) -> Float[Tensor, " b *s"]:
     """`sigmoid` on labels that are wrong with a share of `flips` (Mitchell 2023)."""
     return sigmoid(u, p * (1 - flips) + (1 - p) * flips)
 
 
-LOSSES: dict[str, Callable[..., Float[Tensor, " b"]]] = {
+LOSSES: dict[str, Callable[..., Float[Tensor, " b *s"]]] = {
     "diffusion-dpo": sigmoid,
     "hinge": hinge,
     "ipo": ipo,
@@ -154,15 +162,18 @@ def make(
 
 
 def margins(
-    rise_chosen: Float[Tensor, " b"], rise_rejected: Float[Tensor, " b"], beta: float
-) -> Float[Tensor, " b"]:
+    rise_chosen: Float[Tensor, " b *s"],
+    rise_rejected: Float[Tensor, " b *s"],
+    beta: float | Float[Tensor, " b"],
+) -> Float[Tensor, " b *s"]:
     """The margin u = -beta/2 (rise of the chosen clip's error - rise of the rejected one's)."""
-    return -beta / 2 * (rise_chosen - rise_rejected)
+    return -_beside(beta, rise_chosen) / 2 * (rise_chosen - rise_rejected)
 
 
 def kto(
-    chosen: Float[Tensor, " b"], rejected: Float[Tensor, " b"], ref_chosen: Float[Tensor, " b"],
-    ref_rejected: Float[Tensor, " b"], *, beta: float, weight: Float[Tensor, " b"],
+    chosen: Float[Tensor, " b *s"], rejected: Float[Tensor, " b *s"],
+    ref_chosen: Float[Tensor, " b *s"], ref_rejected: Float[Tensor, " b *s"], *,
+    beta: float | Float[Tensor, " b"], weight: Float[Tensor, " b"],
     probability: Float[Tensor, " b"],
 ) -> tuple[Float[Tensor, ""], Metrics]:  # fmt: skip
     """Diffusion-KTO (Li et al. 2024, arXiv 2404.04465) on the clips of pairs; as `diffusion_dpo`.
@@ -172,28 +183,71 @@ def kto(
     1 - sigmoid(z - g). The clips of a pair count as liked with probability p and 1 - p. Differs
     from the paper: beta/2 as in `diffusion_dpo`, and clips come in pairs.
     """
-    rises = [(one - ref.detach()).double()
-             for one, ref in ((chosen, ref_chosen), (rejected, ref_rejected))]  # fmt: skip
-    gains = [-beta / 2 * rise for rise in rises]
+    rises = _rises(chosen, rejected, ref_chosen, ref_rejected)
+    gains = [-_beside(beta, rise) / 2 * rise for rise in rises]
     level = torch.cat(gains).mean().clamp(min=0).detach()
-    p = probability.double()
+    p, w = _beside(probability.double(), chosen), _beside(weight.double(), chosen)
     costs = [
         p * torch.sigmoid(level - gains[0]) + (1 - p) * torch.sigmoid(gains[0] - level),
         p * torch.sigmoid(gains[1] - level) + (1 - p) * torch.sigmoid(level - gains[1]),
     ]
-    loss = (weight.double() * (costs[0] + costs[1])).mean()
-    return loss, _metrics(loss, margins(rises[0], rises[1], beta), rises, weight.double())
+    loss = (w * (costs[0] + costs[1])).mean()
+    return loss, _metrics(loss, margins(rises[0], rises[1], beta), rises, weight)
+
+
+def anchored(
+    loss: Float[Tensor, ""],
+    metrics: Metrics,
+    apart: Float[Tensor, " c"],
+    *,
+    anchor: float,
+    weight: Float[Tensor, " b"],
+) -> tuple[Float[Tensor, ""], Metrics]:
+    """A loss with `anchor` times the mean squared distance of predictions to the reference's.
+
+    The pull towards the reference that beta exerts only on the difference of two clips, an anchor
+    exerts on each clip. A pair's weight counts here as in the loss.
+
+    Source: `anchor_alpha` of SimpleTuner's flow-matching DPO; the same distance is the KL term of
+    DRaFT+ and DiffusionNFT.
+
+    Args:
+        loss: Of the batch.
+        metrics: Of the batch.
+        apart: Squared distance of the policy's prediction to the reference's, mean over elements:
+            the `b` chosen clips and then the `b` rejected ones.
+        anchor: Weight of it, >= 0.
+        weight: Pair weight.
+    """
+    distance = (weight.double().repeat(2) * apart.double()).mean()
+    whole = loss + anchor * distance
+    return whole, {"preference": loss.item(), **metrics,
+                   "loss": whole.item(), "distance": apart.double().mean().item()}  # fmt: skip
 
 
 def _weighed(
     each: PairLoss, chosen: Tensor, rejected: Tensor, ref_chosen: Tensor, ref_rejected: Tensor, *,
-    beta: float, weight: Tensor, probability: Tensor,
+    beta: float | Tensor, weight: Tensor, probability: Tensor,
 ) -> tuple[Float[Tensor, ""], Metrics]:  # fmt: skip
     """Mean over pairs of w times the pair's loss, in float64."""
-    rises = [(chosen - ref_chosen.detach()).double(), (rejected - ref_rejected.detach()).double()]
-    u, w = margins(rises[0], rises[1], beta), weight.double()
-    loss = (w * each(u, probability.double())).mean()
-    return loss, _metrics(loss, u, rises, w)
+    rises = _rises(chosen, rejected, ref_chosen, ref_rejected)
+    u = margins(rises[0], rises[1], beta)
+    loss = (_beside(weight.double(), u) * each(u, _beside(probability.double(), u))).mean()
+    return loss, _metrics(loss, u, rises, weight)
+
+
+def _rises(
+    chosen: Tensor, rejected: Tensor, ref_chosen: Tensor, ref_rejected: Tensor
+) -> list[Tensor]:
+    """Errors above the reference's, which takes no gradient, in float64."""
+    return [(chosen - ref_chosen.detach()).double(), (rejected - ref_rejected.detach()).double()]
+
+
+def _beside(each: float | Tensor, errors: Tensor) -> Any:
+    """A number per pair, as it is multiplied with errors that may have an axis of segments."""
+    if not isinstance(each, Tensor) or each.ndim == errors.ndim:
+        return each
+    return each.view(-1, *[1] * (errors.ndim - 1)).expand_as(errors)
 
 
 def _with_sft(
@@ -201,7 +255,7 @@ def _with_sft(
     weight: Tensor, **options: Any,
 ) -> tuple[Float[Tensor, ""], Metrics]:  # fmt: skip
     loss, metrics = batch(chosen, *others, weight=weight, **options)
-    whole = loss + sft * (weight.double() * chosen.double()).mean()
+    whole = loss + sft * (_beside(weight, chosen).double() * chosen.double()).mean()
     return whole, metrics | {"loss": whole.item(), "preference": loss.item()}
 
 
@@ -210,6 +264,7 @@ def _metrics(loss: Tensor, u: Tensor, rises: Sequence[Tensor], w: Tensor) -> Met
         "loss": loss,
         "accuracy": ((u > 0).double() + 0.5 * (u == 0).double()).mean(),
         "margin": u.mean(),
+        "gap": (rises[0] - rises[1]).abs().mean(),
         "chosen_rise": rises[0].mean(),
         "rejected_rise": rises[1].mean(),
     }

@@ -3,6 +3,8 @@
     class Config:
         steps: int = option(100, "optimizer steps (toy study: 75 to 150)")
 
+A switch is a `bool` that is False until its option is given.
+
 Left out on purpose: sub-commands, positional arguments, configuration files.
 """
 
@@ -30,6 +32,13 @@ def parser(config: type, program: str, doc: str) -> argparse.ArgumentParser:
     hints = get_type_hints(config)
     for each in fields(config):
         kind = hints[each.name]
+        if kind is bool:
+            made.add_argument(
+                f"--{each.name.replace('_', '-')}",
+                action="store_true",
+                help=each.metadata["help"].replace("%", "%%"),
+            )
+            continue
         choices = get_args(kind) if get_origin(kind) is Literal else None
         shown = "none" if each.default is None else each.default
         made.add_argument(

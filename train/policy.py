@@ -4,13 +4,16 @@ One copy of the weights serves both, and before the first step they are equal to
 since a LoRA starts as zero. A policy that goes on from an earlier adapter has that adapter as its
 reference: a frozen copy of it, as training a second round demands.
 
-`save` writes what `pipe.load_lora_weights` of diffusers reads, with the LoRA's alpha in the file's
-metadata: without it alpha is lost and the reloaded adapter has another scale. `compare_with_fresh`
-loads the file into a newly loaded model and compares predictions: an adapter is done when it works
-there.
+A model of several experts carries one adapter on each: they are one policy, trained, saved and
+switched together.
 
-Left out on purpose: full fine-tuning, dropout (it would make the policy differ from the
-reference), and families whose pipeline has no LoRA loader.
+`save` writes what `pipe.load_lora_weights` of diffusers reads where the family has such a loader
+(`train.models.lora`), with the LoRA's alpha in the file's metadata: without it alpha is lost and
+the reloaded adapter has another scale. `compare_with_fresh` loads the files into a newly loaded
+model and compares predictions: an adapter is done when it works there.
+
+Full fine-tuning is in `train.full`. Left out on purpose: dropout (it would make the policy differ
+from the reference).
 """
 
 from __future__ import annotations
@@ -25,11 +28,15 @@ from typing import Any, cast
 
 import torch
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from data.errors import UserError
-from train import bank, models
-from train.models import VideoModel
+from train import bank, components, memory, models
+from train.models import Conditions, VideoModel, lora
+from train.models.protocol import FirstFrames
+from train.sharded import spread, whole
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
 """Name of the adapter's file in its folder: the one that diffusers looks for."""
@@ -47,51 +54,76 @@ class Policy:
     @property
     def parameters(self) -> list[nn.Parameter]:
         """The adapter's weights in a fixed order, float32: all that is trained."""
-        named = self.model.network.named_parameters()
-        return [weight for name, weight in named if f".{_ACTIVE}." in name]
+        return [
+            weight
+            for network in self.model.components.values()
+            for name, weight in network.named_parameters()
+            if f".{_ACTIVE}." in name
+        ]
 
     @contextmanager
     def reference(self) -> Iterator[None]:
         """Within: the model is the reference, without gradient."""
-        network = cast(Any, self.model.network)
         try:
-            if self.has_reference_adapter:
-                network.set_adapter(_REFERENCE)
-            else:
-                network.disable_adapters()
+            for layer in self._layers():
+                if self.has_reference_adapter:
+                    layer.set_adapter(_REFERENCE)
+                else:
+                    layer.enable_adapters(enabled=False)
             with torch.no_grad():
                 yield
         finally:
-            network.enable_adapters()
-            network.set_adapter(_ACTIVE)  # also gives the weights their gradients back
+            for layer in self._layers():
+                layer.enable_adapters(enabled=True)
+                layer.set_adapter(_ACTIVE)  # also gives the weights their gradients back
 
     def state(self) -> dict[str, Tensor]:
-        """The adapter's weights by peft's names, on the CPU."""
-        state = get_peft_model_state_dict(self.model.network, adapter_name=_ACTIVE)
-        return {name: value.detach().cpu().contiguous() for name, value in sorted(state.items())}
+        """The adapter's weights by component and peft's names, on the CPU."""
+        return {
+            f"{part}.{name}": value
+            for part, network in self.model.components.items()
+            for name, value in _state(network).items()
+        }
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Puts back what `state` returned."""
-        set_peft_model_state_dict(self.model.network, state, adapter_name=_ACTIVE)
+        for part, network in self.model.components.items():
+            own = {
+                k.removeprefix(f"{part}."): v for k, v in state.items() if k.startswith(f"{part}.")
+            }
+            own = spread(own, self.parameters[0])
+            set_peft_model_state_dict(network, own, adapter_name=_ACTIVE)
 
     def save(self, folder: Path) -> Path:
-        """Writes the adapter for `pipe.load_lora_weights(folder)`; returns its file.
+        """Writes the adapter where `model.lora` puts it; returns its (first) file.
 
         The same weights give the same bytes.
         """
-        network, component = cast(Any, self.model.network), self.model.component
-        metadata = network.peft_config[_ACTIVE].to_dict()
-        metadata["target_modules"] = sorted(metadata["target_modules"])  # a set: its order varies
-        self.model.pipeline.save_lora_weights(
+        networks = self.model.components
+        files = self.model.lora.save(
             folder,
-            weight_name=WEIGHTS,
-            **{
-                f"{component}_lora_layers": self.state(),
-                f"{component}_lora_adapter_metadata": metadata,
-            },
+            WEIGHTS,
+            {part: _state(network) for part, network in networks.items()},
+            {part: _config(network) for part, network in networks.items()},
         )
-        _order_header(folder / WEIGHTS)
-        return folder / WEIGHTS
+        for file in files:
+            _order_header(file)
+        return files[0]
+
+    def _layers(self) -> list[BaseTunerLayer]:
+        modules = self.model.network.modules()
+        return [module for module in modules if isinstance(module, BaseTunerLayer)]
+
+
+def _state(network: nn.Module) -> dict[str, Tensor]:
+    state = get_peft_model_state_dict(network, adapter_name=_ACTIVE)
+    return {name: whole(value.detach()).cpu().contiguous() for name, value in sorted(state.items())}
+
+
+def _config(network: Any) -> dict[str, Any]:
+    config = network.peft_config[_ACTIVE].to_dict()
+    config["target_modules"] = sorted(config["target_modules"])  # a set: its order varies
+    return config
 
 
 def attach(
@@ -116,7 +148,8 @@ def attach(
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(bank.counter("adapter", seed) >> 1)
-        cast(Any, model.network).add_adapter(config, adapter_name=_ACTIVE)
+        for network in model.components.values():
+            lora.attach(network, config, _ACTIVE)
     return _ready(Policy(model))
 
 
@@ -130,12 +163,12 @@ def continue_from(model: VideoModel, adapter: Path) -> Policy:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # intended
         _load(model, adapter, _ACTIVE)
-    network = cast(Any, model.network)
-    network.set_adapter(_ACTIVE)
     return _ready(Policy(model, has_reference_adapter=True))
 
 
 def _ready(policy: Policy) -> Policy:
+    with policy.reference():
+        pass  # leaving it makes the policy's adapter the active one
     for weight in policy.parameters:
         weight.data = weight.data.float()
         weight.requires_grad_()
@@ -166,6 +199,9 @@ def _order_header(file: Path) -> None:
 
 
 def _load(model: VideoModel, adapter: Path, name: str) -> None:
+    if components.are_in(adapter, model):  # a full fine-tune's folder
+        components.load(model, adapter)
+        return
     folder = adapter.parent if adapter.is_file() else adapter
     file = adapter if adapter.is_file() else adapter / WEIGHTS
     if not file.is_file():
@@ -174,8 +210,11 @@ def _load(model: VideoModel, adapter: Path, name: str) -> None:
             "or a LoRA's .safetensors file."
         )
     try:
-        model.pipeline.load_lora_weights(str(folder), weight_name=file.name, adapter_name=name)
-    except (ValueError, RuntimeError, KeyError) as error:
+        model.lora.load(folder, file.name, name)
+        for part, network in model.components.items():
+            if name not in getattr(network, "peft_config", {}):
+                raise ValueError(f"none of its weights is of the {part}")
+    except (ValueError, RuntimeError, KeyError, OSError, SafetensorError) as error:
         raise UserError(
             f"Adapter {adapter} does not fit model {model.name}: {error}. Use it with the model "
             "that it was trained on."
@@ -196,6 +235,7 @@ def compare_with_fresh(policy: Policy, folder: Path, prompt: str) -> Reloaded:
     """Loads `folder` into a fresh copy of the model, compares predictions at three noise levels."""
     model = policy.model
     fresh = models.load(model.source, device=model.device, dtype=model.dtype)
+    memory.match(fresh, model)
     before = _probe(fresh, prompt)
     _load(fresh, folder, _ACTIVE)
     after, ours = _probe(fresh, prompt), _probe(model, prompt)
@@ -209,4 +249,12 @@ def _probe(model: VideoModel, prompt: str) -> Tensor:
     shape = (len(_PROBES), *model.latent_shape(model.sample_defaults))
     noisy = bank.noise("probe", "reload", 0, shape).to(model.device)
     t = model.timesteps(torch.tensor(_PROBES, device=model.device))
-    return model.predict(noisy, t, model.embed([prompt]).repeat(len(_PROBES)))
+    return model.predict(noisy, t, _told(model, prompt).repeat(len(_PROBES)))
+
+
+def _told(model: VideoModel, prompt: str) -> Conditions:
+    if not model.image_conditioned:
+        return model.embed([prompt])
+    settings = model.sample_defaults
+    grey = torch.full((1, 3, settings.height, settings.width), 0.5, device=model.device)
+    return model.embed([prompt], FirstFrames(grey, settings.frames))

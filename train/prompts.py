@@ -1,7 +1,8 @@
 """Which prompts a command works on: a text file, or prompts of the built-in world.
 
 `builtin:N` draws N different captions of `data.shapes`; the two splits are drawn apart, and a
-prompt that the database knows in the other split is never drawn. Files are read by `data.prompts`.
+prompt that the database knows in the other split is never drawn. `activity:N` are VADER's test
+prompts (`train.activities`). Files are read by `data.prompts`.
 
 Left out on purpose: prompt rewriting, and sampling from a list (take a shorter file).
 """
@@ -17,8 +18,9 @@ from data import prompts, shapes
 from data.errors import UserError
 from data.records import Prompt, Split
 from data.store import Store
+from train import activities, prompt_table
 
-BUILTIN = "builtin"
+BUILTIN, ACTIVITY = "builtin", "activity"
 _SEEDS: dict[str, int] = {"train": 101, "test": 202}
 _DRAWS, _ROUNDS = 512, 40
 """Captions per draw, and draws: enough to see nearly all of the world's 1,728 captions."""
@@ -29,7 +31,7 @@ def read(source: str, split: Split, *, db: str, default: str = "") -> list[Promp
     """The prompts that `source` names, without repeats, in order.
 
     Args:
-        source: a text file, or `builtin:N`; empty takes `default`.
+        source: a text file, `builtin:N` or `activity[:N]`; empty takes `default`.
         split: that the prompts belong to.
         db: a prompt belongs to one split for ever; this database knows which.
         default: what an empty `source` stands for; empty where there is none.
@@ -45,6 +47,10 @@ def read(source: str, split: Split, *, db: str, default: str = "") -> list[Promp
     elsewhere = {prompt.text for prompt in known if prompt.split != split}
     if named == BUILTIN or named.startswith(f"{BUILTIN}:"):
         texts, origin = _builtin(named, split, elsewhere), BUILTIN
+    elif named == ACTIVITY or named.startswith(f"{ACTIVITY}:"):
+        texts, origin = _activity(named), ACTIVITY
+    elif prompt_table.is_table(named):
+        texts, origin = list(prompt_table.read(named)), Path(named).name
     else:
         texts = [prompt.text for prompt in prompts.read(named, split=split).prompts]
         origin = Path(named).name
@@ -67,6 +73,16 @@ def _builtin(named: str, split: Split, elsewhere: set[str]) -> list[str]:
     if len(texts) < int(number):
         raise UserError(f"only {len(texts)} captions are left for split {split}; ask for fewer")
     return texts
+
+
+def _activity(named: str) -> list[str]:
+    known = activities.prompts()
+    number = named.partition(":")[2] or str(len(known))
+    if not number.isdigit() or not 0 < int(number) <= len(known):
+        raise UserError(
+            f"--prompts is {named!r}; write activity, or activity:N with N from 1 to {len(known)}"
+        )
+    return known[: int(number)]
 
 
 def _captions(seed: int) -> Iterator[str]:

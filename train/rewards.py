@@ -3,12 +3,14 @@
 A reward is any scorer that promises gradients; it has no sign, scale or target of its own. A clip's
 reward is the weighted sum over the named scorers of the mean over each one's dimensions. Options of
 a scorer stand behind a question mark: `yolos?target=cat:1`, `hps?dialect=vader&version=hpsv2`. The
-shape
-of the loss is chosen by name:
+shape of the loss is chosen by name:
 
 - `negative-mean`: -mean R;
-- `distance`: mean |target - R| (VADER's aesthetic loss has target 10 and weight 0.1);
+- `distance`: mean |target - R|;
 - `hinge`: mean max(0, target - R), nothing is gained above the target (ReFL, Xu et al. 2023).
+
+A loss has no weight of its own: that of the reward does it, since w |target - R| is |w target - w
+R|. VADER's aesthetic loss 0.1 |10 - R| is `aesthetic:0.1` at a distance from 1.
 
 Left out on purpose: penalties for drifting from the base model; K, the learning rate and the number
 of steps are what bounds it here.
@@ -18,21 +20,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 import scorers
 from data.errors import UserError
 from data.profile import Profile
 from scorers.protocol import Reward
-from train.models import SampleSettings
 from train.omni_reward import NAME as OMNISCORE
 from train.omni_reward import OmniReward
-from train.policy import Policy
-from train.rollout import Guidance, denoise
 
 RewardLoss = Callable[[Float[Tensor, " b"], float], Float[Tensor, ""]]
 LOSSES: dict[str, RewardLoss] = {
@@ -88,13 +87,20 @@ class Mixture:
         *,
         device: torch.device | str,
         omniscore: Profile | None = None,
+        checkpointed: bool = False,
     ) -> None:
         """Load every scorer of `weights`; the name `omniscore` stands for that profile's total.
+
+        Args:
+            weights: By scorer with its options, from `parse`.
+            device: Where the scorers' weights go.
+            omniscore: Profile that the name `omniscore` stands for.
+            checkpointed: Make each scorer's activations again on the way back: less memory.
 
         Raises:
             UserError: no such scorer, or one without gradients.
         """
-        self.weights = dict(weights)
+        self.weights, self._checkpointed = dict(weights), checkpointed
         self._scorers = {
             spec: OmniReward(omniscore, device=device)
             if omniscore is not None and spec == OMNISCORE
@@ -115,7 +121,7 @@ class Mixture:
         """
         total = frames.new_zeros(len(frames))
         for name, weight in self.weights.items():
-            values = self._scorers[name](frames, prompts, [fps] * len(frames)).mean(1)
+            values = self._values(name, frames, prompts, fps).mean(1)
             if not bool(torch.isfinite(values).all()):
                 raise UserError(
                     f"reward {name} cannot judge clips of {frames.shape[1]} frames at "
@@ -124,61 +130,12 @@ class Mixture:
             total = total + weight * values
         return total
 
+    def _values(
+        self, name: str, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: float
+    ) -> Float[Tensor, "b d"]:
+        def judge(seen: Tensor) -> Tensor:
+            return self._scorers[name](seen, prompts, [fps] * len(seen))
 
-@dataclass(frozen=True)
-class Rewarded:
-    """What one rollout gave."""
-
-    rewards: Float[Tensor, " b"]
-    """With a graph back to the adapter."""
-    drift: float
-    """Mean squared difference of policy and reference predictions where the gradient begins."""
-    saturated: float
-    """Share of pixel values at 0 or 1, in [0, 1]."""
-
-
-class RolloutAndReward(nn.Module):
-    """From noise to rewards in one forward, which a wrapper that joins gradients can see."""
-
-    def __init__(
-        self, policy: Policy, rewards: Mixture, settings: SampleSettings, *, grad_steps: int
-    ) -> None:
-        """Wires the parts; the policy's network is a submodule.
-
-        Raises:
-            UserError: more gradient steps than sampler steps.
-        """
-        super().__init__()
-        if not 1 <= grad_steps <= settings.steps:
-            raise UserError(
-                f"--k is {grad_steps}; it must lie in [1, {settings.steps}] sampler steps"
-            )
-        self.network = policy.model.network
-        self._policy, self._rewards = policy, rewards
-        self._settings, self._grad_steps = settings, grad_steps
-
-    def forward(self, noise: Float[Tensor, "b ..."], prompts: Sequence[str]) -> Rewarded:
-        """Sample one clip per prompt from `noise`, decode it and score it."""
-        model, steps = self._policy.model, self._settings.steps
-        guidance = Guidance.of(model, prompts, self._settings.guidance)
-        schedule, begin = model.schedule(steps), steps - self._grad_steps
-        with torch.no_grad():
-            late = denoise(model, noise, guidance, schedule, range(begin))
-        drift = self._drift(late, guidance, schedule[begin])
-        frames = model.decode(denoise(model, late, guidance, schedule, range(begin, steps)))
-        pixels = frames.detach()
-        return Rewarded(
-            rewards=self._rewards(frames, prompts, self._settings.fps),
-            drift=drift,
-            saturated=((pixels <= 0) | (pixels >= 1)).float().mean().item(),
-        )
-
-    @torch.no_grad()
-    def _drift(
-        self, latents: Float[Tensor, "b ..."], guidance: Guidance, level: Float[Tensor, ""]
-    ) -> float:
-        model = self._policy.model
-        ours = guidance.predict(model, latents, level)
-        with self._policy.reference():
-            theirs = guidance.predict(model, latents, level)
-        return (ours - theirs).square().mean().item()
+        if not (self._checkpointed and frames.requires_grad):
+            return judge(frames)
+        return checkpoint(judge, frames, use_reentrant=False, preserve_rng_state=False)

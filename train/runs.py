@@ -5,7 +5,7 @@
 kind `Run` is added to the store when the run starts and again, with its metrics, when it ends; the
 newest of an id counts.
 
-Left out on purpose: trackers such as TensorBoard; `metrics.jsonl` holds what they would show.
+What is logged goes to the run's trackers too, if it has any (`train.trackers`).
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class RunFolder:
 
     folder: Path
     record: Run
+    trackers: tuple[Any, ...] = ()
+    """Of accelerate, open."""
 
     @property
     def adapter(self) -> Path:
@@ -53,11 +55,19 @@ class RunFolder:
         line = json.dumps({"step": step, **values})
         with (self.folder / _METRICS).open("a") as file:
             file.write(line + "\n")
+        shown = {
+            f"{values['split']}/{name}": value
+            for name, value in values.items()
+            if not isinstance(value, str)
+        }
+        for tracker in self.trackers:
+            tracker.log(shown, step=step)
 
     def logged(self) -> list[dict[str, Any]]:
-        """Every line of `metrics.jsonl`, in order."""
+        """Every line of `metrics.jsonl`, in order; not a last one that a kill has cut off."""
         path = self.folder / _METRICS
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        whole = path.read_text().rpartition("\n")[0] if path.exists() else ""
+        return [json.loads(line) for line in whole.splitlines()]
 
     def rewind(self, step: int) -> None:
         """Drops the lines from `step` on: they come again after a resume."""

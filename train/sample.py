@@ -2,66 +2,48 @@
 
     python -m train.sample --db prefs.duckdb --model shapes --prompts prompts.txt -n 4
     python -m train.sample --db prefs.duckdb --prompts builtin:24 --adapter runs/dpo-0123456789ab
+    python -m train.sample --db prefs.duckdb --model MODEL --prompts prompts.csv --image first.png
+    accelerate launch --num_processes 4 -m train.sample --db prefs.duckdb --model MODEL ...
 
 The seed of a clip is a hash of (--seed, prompt, index), so adding prompts or clips never changes
 the others, and two adapters start from the same noise. A clip is known by its prompt, model,
-adapter, seed and settings: run the same command again and only what is missing is made. Originals
-are FFV1 (lossless) in `prefs.clips/originals`; the database gets one Candidate per clip with every
-setting.
+adapter, seed and settings: run the same command again, after a kill too, and only what is missing
+is made. Originals are FFV1 (lossless) in `prefs.clips/originals`, named by what they were made
+from; the database gets one Candidate per clip with every setting.
 
-Left out on purpose: image-to-video, and splitting one job over several machines by itself (give
-each its own prompts: the clips are the same).
+Several processes each make their own part of the job, every N-th clip of the whole list: as
+`accelerate launch` numbers them, or by hand with --shard 2/4. A part that died is made by running
+it again, alone or in other parts.
+
+Prompts come one per line, or as a table (CSV, TSV, JSONL, Parquet) whose column `image` names the
+first image of image-to-video (`train.prompt_table`, `train.first_image`).
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+import fcntl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from data import clips, provenance, video
 from data.console import say
 from data.errors import UserError, user_errors
-from data.records import Candidate, Prompt, Run, digest
+from data.records import Candidate, Prompt, digest
 from data.store import Store, add
-from train.options import option, parser
+from train.options import parser
+from train.sample_config import Config, Shard
 
 if TYPE_CHECKING:
     import numpy as np
 
     from train.models.protocol import SampleSettings, VideoModel
+    from train.rollout import Guidance
 
+__all__ = ["Config", "Wanted", "main", "plan", "run"]
 _DEMO = "builtin:24"
-_PEEK = 16  # values of each weight that its fingerprint reads
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Settings of one job."""
-
-    db: str = option("prefs.duckdb", "database; its clips lie beside it")
-    model: str = option("shapes", "`shapes` (built in), a diffusers folder, or a hub id")
-    prompts: str = option("", f"text file, or builtin:N; empty: {_DEMO} for `shapes`")
-    n: int = option(4, "clips per prompt; VideoDPO: 4")
-    adapter: str = option("", "run id, run folder or LoRA file; empty: the base model")
-    seed: int = option(0, "of all clips")
-    batch: int = option(16, "clips at a time; changes a clip by float noise at most")
-    split: Literal["train", "test"] = option("train", "of the prompts")
-    steps: int | None = option(None, "denoising steps; none: the model's")
-    guidance: float | None = option(None, "classifier-free guidance scale; none: the model's")
-    frames: int | None = option(None, "frames per clip; none: the model's")
-    height: int | None = option(None, "pixels; none: the model's")
-    width: int | None = option(None, "pixels; none: the model's")
-    device: str = option("auto", "cpu, cuda, cuda:1, ...; auto: the GPU where there is one")
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that make nothing."""
-        for name in ("n", "batch", "steps"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"--{name} is {value}; it must be at least 1")
 
 
 @dataclass(frozen=True)
@@ -81,27 +63,28 @@ class Wanted:
 
 
 def run(config: Config) -> list[Candidate]:
-    """Make and record what is missing; returns the new candidates."""
-    from train import models, policy
-    from train import prompts as prompt_sources
+    """Make and record what is missing of this process's part; returns the new candidates."""
+    import torch
 
-    prompts = prompt_sources.read(
-        config.prompts,
-        config.split,
-        db=config.db,
-        default=_DEMO if config.model == "shapes" else "",
+    from train import first_image, models, origin, policy
+
+    shard = Shard.of(config.shard)
+    prompts, images = _prompts(config)
+    model = models.load(
+        config.model, device=shard.device(config.device), dtype=getattr(torch, config.dtype)
     )
-    model = models.load(config.model, device=config.device)
-    settings = sampler_settings(model, config)
-    facts = asdict(settings) | {"weights": fingerprint(model)}
-    adapter, file = find_adapter(config.db, config.adapter)
+    begun = first_image.memories(config.db, model, images)
+    settings = origin.sampler_settings(model, config)
+    adapter, file = origin.find_adapter(config.db, config.adapter)
+    facts = origin.facts(model, settings, config, file)
     if file is not None:
-        policy.continue_from(model, file)
-        facts["adapter_digest"] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-    wanted = plan(prompts, model.name, adapter, n=config.n, seed=config.seed, settings=facts)
+        policy.load(model, file)
+    wanted = plan(
+        prompts, model.name, adapter, n=config.n, seed=config.seed, settings=facts, images=begun
+    )[shard.first :: shard.parts]
     missing = _missing(config.db, prompts, wanted)
     say(f"{len(wanted)} clips wanted, {len(wanted) - len(missing)} there, {len(missing)} to make")
-    return _record(config, missing, _frames(model, missing, settings, config.batch), settings.fps)
+    return _make(config, model, missing, settings)
 
 
 def plan(
@@ -111,63 +94,45 @@ def plan(
     *,
     n: int,
     seed: int,
-    settings: dict[str, Any],
+    settings: Mapping[str, Any],
+    images: Mapping[str, Mapping[str, str]] | None = None,
 ) -> list[Wanted]:
-    """Every clip of the job, `n` per prompt, prompt by prompt."""
+    """Every clip of the job, `n` per prompt, prompt by prompt.
+
+    Args:
+        prompts: That clips are made for.
+        model: Its name.
+        adapter: As recorded; empty for the base model.
+        n: Clips per prompt.
+        seed: Of all clips.
+        settings: That all clips share.
+        images: What a clip remembers of its first image, by prompt; for image-to-video.
+    """
     from train.rollout import clip_seed
 
+    own = images or {}
     return [
-        Wanted(prompt, model, adapter, clip_seed(seed, prompt.text, index), settings)
+        Wanted(
+            prompt,
+            model,
+            adapter,
+            clip_seed(seed, prompt.text, index),
+            {**settings, **own.get(prompt.text, {})},
+        )
         for prompt in prompts
         for index in range(n)
     ]
 
 
-def sampler_settings(model: VideoModel, config: Config) -> SampleSettings:
-    """The model's own settings with those of the command in their place, checked by the model."""
-    names = ("steps", "guidance", "frames", "height", "width")
-    given = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
-    settings = replace(model.sample_defaults, **given)
-    model.check(settings)
-    return settings
+def _prompts(config: Config) -> tuple[list[Prompt], dict[str, str]]:
+    """The prompts, and the image that the job names for each; empty where it names none."""
+    from train import prompt_table
+    from train import prompts as sources
 
-
-def fingerprint(model: VideoModel) -> str:
-    """16 hex digits over the first values of every weight of the bare network.
-
-    It tells two versions of a model apart without hashing gigabytes.
-    """
-    total = hashlib.sha256()
-    for name, weight in model.network.named_parameters():
-        peek = weight.detach().flatten()[:_PEEK].float().cpu().numpy()
-        total.update(f"{name}{tuple(weight.shape)}".encode() + peek.tobytes())
-    return total.hexdigest()[:16]
-
-
-def find_adapter(db: str, named: str) -> tuple[str, Path | None]:
-    """What to record for an adapter, and its file: by run id, run folder, adapter folder or file.
-
-    The name that is recorded is the run's id, or the path where the adapter belongs to no run;
-    empty and None for the base model.
-
-    Raises:
-        UserError: no adapter there.
-    """
-    from train.policy import WEIGHTS
-
-    if not named:
-        return "", None
-    with Store.open(db) as store:
-        runs = {run.id: run for run in cast("list[Run]", store.all("runs"))}
-    identity = named.rsplit("-", 1)[-1]
-    folder = Path(runs[identity].folder) if identity in runs else Path(named)
-    for file in (folder, folder / WEIGHTS, folder / "adapter" / WEIGHTS):
-        if file.is_file():
-            owner = {Path(run.folder) / "adapter" / WEIGHTS: run.id for run in runs.values()}
-            return owner.get(file.resolve(), str(file.resolve())), file
-    raise UserError(
-        f"no adapter at {named!r}: give a run id of {db}, a run's folder, or a LoRA's file"
-    )
+    default = _DEMO if config.model == "shapes" else ""
+    prompts = sources.read(config.prompts, config.split, db=config.db, default=default)
+    table = prompt_table.read(config.prompts) if prompt_table.is_table(config.prompts) else {}
+    return prompts, {one.text: table.get(one.text) or config.image for one in prompts}
 
 
 def _key(prompt: str, model: str, adapter: str, seed: int | None, settings: Any) -> str:
@@ -186,47 +151,100 @@ def _missing(db: str, prompts: Sequence[Prompt], wanted: Sequence[Wanted]) -> li
     return [clip for clip in wanted if clip.key not in made]
 
 
-def _frames(
-    model: VideoModel, wanted: Sequence[Wanted], settings: SampleSettings, batch: int
-) -> Iterator[np.ndarray]:
-    from train.rollout import generate
-
-    prompts, seeds = [clip.prompt.text for clip in wanted], [clip.seed for clip in wanted]
-    return generate(model, prompts, seeds, settings, batch=batch, title="sample")
-
-
-def _record(
-    config: Config, missing: Sequence[Wanted], frames: Iterator[np.ndarray], fps: float
+def _make(
+    config: Config, model: VideoModel, missing: Sequence[Wanted], settings: SampleSettings
 ) -> list[Candidate]:
-    """Write, admit and add every clip, a batch at a time; then the run."""
+    """Sample, write and add what is missing, a batch at a time; then the run."""
+    from tqdm import tqdm
+
     if not missing:
         return []
-    started, made = provenance.now_ms(), []
-    for start in range(0, len(missing), config.batch):
-        batch = [
-            _admit(config.db, clip, next(frames), fps)
-            for clip in missing[start : start + config.batch]
-        ]
-        add(config.db, batch)
-        made += batch
-    seconds = (provenance.now_ms() - started) / 1000
-    metrics = {"clips": len(made), "seconds": seconds}
+    started = provenance.now_ms()
+    written = {clip.key for clip in missing if _original(config.db, clip).exists()}
+    made = [_admit(config.db, clip) for clip in missing if clip.key in written]
+    add(config.db, made)  # whoever wrote them died before recording them
+    left = [clip for clip in missing if clip.key not in written]
+    with tqdm(total=len(left), desc="sample", unit="clip", disable=None) as bar:
+        for start in range(0, len(left), config.batch):
+            some = left[start : start + config.batch]
+            for clip, frames in zip(some, _sampled(config, model, some, settings), strict=True):
+                _write(config.db, clip, frames, settings.fps)
+            batch = [_admit(config.db, clip) for clip in some]
+            add(config.db, batch)
+            made += batch
+            bar.update(len(batch))
+    metrics = {"clips": len(made), "seconds": (provenance.now_ms() - started) / 1000}
     add(config.db, [provenance.finished("sample", config, started, metrics)])
     return made
 
 
-def _admit(db: str, clip: Wanted, frames: np.ndarray, fps: float) -> Candidate:
-    path = clips.originals(db) / f"{clip.key}.mkv"
-    video.write(path, frames, fps, lossless=True)
+def _sampled(
+    config: Config, model: VideoModel, some: Sequence[Wanted], settings: SampleSettings
+) -> list[np.ndarray]:
+    import torch
+
+    from train import first_image
+    from train.rollout import Guidance, clips
+
+    texts, seeds = [clip.prompt.text for clip in some], [clip.seed for clip in some]
+    memories = [clip.settings for clip in some]
+    first = first_image.first_frames(memories, settings) if model.image_conditioned else None
+    try:
+        guidance = Guidance.of(
+            model, texts, settings.guidance, negative=config.negative_prompt, first=first
+        )
+        if config.negative_prompt and _leads_nowhere(guidance):
+            raise UserError(
+                f"--negative-prompt changes nothing: guidance is {settings.guidance}, or model "
+                f"{model.name} reads no text. Leave it out, or choose a --guidance above 1."
+            )
+        return clips(model, guidance, seeds, settings)
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"{len(some)} clips of {settings.frames} frames of {settings.width}x{settings.height} "
+            f"do not fit on {model.device}. What was made is kept; go on with a smaller --batch "
+            "(or --dtype bfloat16, --frames, --width, --height)."
+        ) from error
+
+
+def _leads_nowhere(guidance: Guidance) -> bool:
+    import torch
+
+    if guidance.empty is None:
+        return True
+    told, away = guidance.conditions[:1].tensors, guidance.empty[:1].tensors
+    return all(torch.equal(value, away[name]) for name, value in told.items())
+
+
+def _original(db: str, clip: Wanted) -> Path:
+    return clips.originals(db) / f"{clip.key}.mkv"
+
+
+def _write(db: str, clip: Wanted, frames: np.ndarray, fps: float) -> None:
+    path = _original(db, clip)
+    with _alone(path.parent):
+        if not path.exists():  # another process made it: a file that is recorded never changes
+            video.write(path, frames, fps, lossless=True)
+
+
+def _admit(db: str, clip: Wanted) -> Candidate:
     return clips.admit(
         db,
-        path,
+        _original(db, clip),
         prompt=clip.prompt,
         model=clip.model,
         adapter=clip.adapter,
         seed=clip.seed,
         settings=clip.settings,
     )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Within: no other process writes an original there."""
+    with (folder / ".lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # let go when the file is closed, by death too
+        yield
 
 
 @user_errors

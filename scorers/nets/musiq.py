@@ -8,7 +8,7 @@ one number, 0 to 100 for weights trained on SPAQ.
 Names of modules are those of the published PyTorch checkpoints, so that they load as they are. What
 is padded and masked in the published code is left out here, which is the same: a masked token is
 never looked at. The standard deviation of the standardised convolutions counts n - 1, as in those
-checkpoints' own code; the original JAX code counts n.
+checkpoints' own code; the original JAX code counts n. Its file is `scorers/nets/musiq_jax.py`'s.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import torch
 from safetensors import SafetensorError
@@ -20,6 +21,20 @@ _DAMAGE = (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSEr
 def frozen(network: Network, device: Any, dtype: torch.dtype) -> Network:
     """On its device, without gradients of its own; those of the frames pass through it."""
     return network.to(device, dtype).eval().requires_grad_(requires_grad=False)
+
+
+_ALIVE: WeakValueDictionary[tuple[Any, ...], nn.Module] = WeakValueDictionary()
+
+
+def pooled(
+    kind: type[Network], path: Path, device: Any, dtype: torch.dtype, make: Callable[[], Network]
+) -> Network:
+    """The one network of this kind from this path: whoever asks for it meanwhile gets the same."""
+    key = (kind, path.resolve(), str(device), dtype)
+    there = _ALIVE.get(key)
+    if not isinstance(there, kind):
+        there = _ALIVE[key] = frozen(make(), device, dtype)
+    return there
 
 
 def pretrained(kind: Callable[..., Network], folder: Path, **changes: Any) -> Network:

@@ -90,7 +90,9 @@ def test_a_score_that_is_due_comes_with_its_own_pair_where_a_prompt_has_many(
     db = make_db(tmp_path, [prompt, *kept, *alike])
     with served(db, blind=1.0) as address:
         me = visit(address, "Dup").patient()
-        me.press("1").state("due").press("Enter").state("reveal").ready().press("k").state("pair").ready()
+        me.press("1").state("due").press("Enter").state("reveal").ready().press("k").state(
+            "pair"
+        ).ready()
         me.press("2").state("due")
         scored, waits = me.video("video.src"), votes_of(db, "dup")[-1]
         me.press("h", "ArrowDown", "Enter").says(".sl-editing", "earlier answer").ready()

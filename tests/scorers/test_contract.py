@@ -6,12 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import scorers
+from data import shapes, video
 from data.errors import UserError
 from data.omniscore import PROFILES
+from data.profile import Dimension, Profile
+from scorers import inmemory
 from scorers.protocol import Scorer, check
 from tests.scorers.clips import PROMPT, drawn, noise, noisy
 from tests.scorers.tiny import TINY
@@ -23,7 +27,15 @@ MOTION = {
     "motion_smoothness",
     "dynamic_degree",
     "movement",
+    "motion_quality",
 }
+
+
+BY_FRAME = {
+    "aesthetic", "clipscore", "colour", "hps", "laion", "musiq", "pickscore", "sharpness", "yolos",
+}  # fmt: skip
+"""Scorers that are a mean over frames: the order of frames does not matter to them."""
+FULL_WHEN_STILL = {"amt", "clip", "consistency", "dino", "flicker", "halfway"}
 
 
 @pytest.fixture(scope="module", params=scorers.names())
@@ -89,6 +101,46 @@ def test_each_clip_as_if_it_were_alone(judge: Scorer):
         )
     ]
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-5, equal_nan=True)
+
+
+def test_shuffled_frames_matter_to_those_who_look_at_time(judge: Scorer):
+    orders = (drawn(), CLIPS["shuffled"], drawn().flip(1))
+    steady, shuffled, back = (call(judge, clip) for clip in orders)
+    if judge.name in BY_FRAME:
+        torch.testing.assert_close(steady, shuffled, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(steady, back, atol=1e-5, rtol=1e-5)
+    else:
+        assert not torch.allclose(steady, shuffled, atol=1e-7, rtol=0, equal_nan=True)
+    if judge.name in {"flicker", "halfway", "amt"}:
+        torch.testing.assert_close(steady, back, atol=1e-3, rtol=0)
+
+
+def test_a_still_clip_says_the_same_however_long_it_is(judge: Scorer):
+    short, long = (judge(drawn()[:, :1].repeat(1, count, 1, 1, 1), [PROMPT], [64.0])
+                   for count in (9, 81))  # fmt: skip
+    if judge.name != "videoreward":  # its prompt has as many pictures as half seconds
+        torch.testing.assert_close(short, long, atol=1e-5, rtol=1e-4)
+    if judge.name in FULL_WHEN_STILL:
+        torch.testing.assert_close(short, torch.ones_like(short), atol=1e-5, rtol=0)
+
+
+def test_a_path_an_array_and_a_tensor_give_the_same(
+    judge: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    frames = shapes.render(shapes.random_scene(np.random.default_rng(3)), 3, 48)
+    path = tmp_path / "clip.mkv"
+    video.write(path, frames, 8, lossless=True)
+    rows = tuple(Dimension(key=key, label=key, scorer=judge.name, source="")
+                 for key in judge.dimensions)  # fmt: skip
+    monkeypatch.setattr(scorers, "load", lambda name, **options: judge)
+    inmemory._pool.cache_clear()
+    profile = Profile(name="one", title="", dimensions=rows)
+    forms = (path, frames, torch.from_numpy(frames).permute(0, 3, 1, 2) / 255)
+    told = [scorers.score(form, PROMPT, None if form is path else 8.0, profile=profile).raw
+            for form in forms]  # fmt: skip
+    inmemory._pool.cache_clear()
+    assert set(told[0]) == set(judge.dimensions)
+    assert told[0] == told[1] == told[2]
 
 
 def test_the_same_again(judge: Scorer):

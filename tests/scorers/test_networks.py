@@ -16,18 +16,19 @@ from torch import nn
 from torchvision.transforms import v2 as torchvision
 
 from data.errors import UserError
-from scorers import features, resize, weights
-from scorers.action import Action, resampled
+from scorers import features, fetching, load, resize, weights
+from scorers.action import Action
 from scorers.aesthetic import linear
 from scorers.chunks import in_groups
-from scorers.dino import positions
-from scorers.halfway import Halfway, left_out
+from scorers.dino import class_tokens, positions
+from scorers.halfway import left_out
 from scorers.nets import musiq, viclip
 from scorers.nets.stored import fill, tensors
 from scorers.raft import moving
 from scorers.viclip import middles
 from scorers.vjepa import VJepa, hidden
-from scorers.yolos import Yolos, undetected, unlikely
+from scorers.yolos import scorer as yolos
+from scorers.yolos import undetected, unlikely
 from tests.scorers import tiny
 from tests.scorers.clips import drawn, noise
 
@@ -93,22 +94,37 @@ class TestConsistency:
 class TestDino:
     def test_positions_at_the_size_of_training_are_the_table(self):
         table = noise(1, 17, 8)
-        assert torch.equal(positions(table, 4, 4), table)
+        assert torch.equal(positions(table, 64, 64, 16), table)
 
     def test_positions_at_other_sizes_follow_the_tenth(self):
         """4 x 6 patches on a table of 4 x 4: scales 4.1/4 and 6.1/4, not 1 and 1.5."""
         table = noise(1, 17, 8)
-        found = positions(table, 4, 6)
+        found = positions(table, 64, 97, 16)
         assert found.shape == (1, 25, 8)
         assert torch.equal(found[:, 0], table[:, 0])
         grid = table[:, 1:].reshape(1, 4, 4, 8).permute(0, 3, 1, 2)
         plain = F.interpolate(grid, size=(4, 6), mode="bicubic")
         assert not torch.allclose(found[:, 1:], plain.flatten(2).transpose(1, 2), atol=1e-3)
 
+    def test_the_tenth_by_hand(self):
+        """A table of 2 x 2 that rises by 1 to the right, one row of 2 patches: scale 2.1 / 2.
+
+        Bicubic at (i + 1/2) / 1.05 - 1/2, that is 0 - 1/42 and 1 - 1/14, and not at 0 and 1.
+        """
+        rising = torch.tensor([9.0, 0, 1, 0, 1])[None, :, None]
+        left, right = positions(rising, 32, 33, 16)[0, 1:3, 0].tolist()
+        assert left < 0 < right < 1
+
+    def test_as_many_patches_and_not_square_is_stretched_too(self):
+        """64 x 70 px: 4 x 4 patches, and DINO's own rule asks for equal sides besides."""
+        table = noise(1, 17, 8)
+        assert not torch.allclose(positions(table, 64, 70, 16), table, atol=1e-3)
+        assert torch.equal(positions(table, 70, 70, 16), table)
+
     def test_at_the_size_of_training_it_is_the_librarys_model(self):
         network = tiny.vit()
         pixels = noise(2, 3, 48, 48)
-        ours = tiny.Dino(network, side=48)._features(pixels)
+        ours = class_tokens(network, pixels)
         assert torch.allclose(ours, network(pixels).last_hidden_state[:, 0], atol=1e-6)
 
 
@@ -145,7 +161,7 @@ class TestHalfway:
         assert found.item() == pytest.approx(1 - 40 / 255)
 
     def test_still_is_full_and_noise_is_not(self):
-        judge, still = Halfway(), drawn()[:, :1].expand(1, 9, -1, -1, -1)
+        judge, still = load("halfway"), drawn()[:, :1].expand(1, 9, -1, -1, -1)
         loud = judge(noise(1, 9, 3, 48, 48), [""], [8.0]).item()
         assert judge(still, [""], [8.0]).item() == pytest.approx(1.0)
         assert loud < judge(drawn(), [""], [8.0]).item() < 1
@@ -153,7 +169,9 @@ class TestHalfway:
     def test_steady_motion_is_smoother_than_shuffled(self):
         clip = drawn(speed="quickly")
         order = [4, 0, 7, 2, 8, 1, 6, 3, 5]
-        steady, shuffled = (Halfway()(one, [""], [8.0]).item() for one in (clip, clip[:, order]))
+        steady, shuffled = (
+            load("halfway")(one, [""], [8.0]).item() for one in (clip, clip[:, order])
+        )
         assert steady > shuffled
 
 
@@ -205,7 +223,12 @@ class TestViClip:
         """16 frames in 8 parts of 2: (0 + 2 - 1) // 2 = 0, then every second one."""
         assert middles(16, 8) == [0, 2, 4, 6, 8, 10, 12, 14]
         assert middles(8, 8) == list(range(8))
-        assert middles(3, 8) == [0, 0, 0, 0, 0, 1, 1, 2]
+        assert middles(81, 8) == [4, 14, 24, 34, 44, 54, 64, 75]
+
+    def test_of_few_frames_the_last_one_again(self):
+        """VBench takes as many parts as there are frames, and repeats the last."""
+        assert middles(3, 8) == [0, 1, 2, 2, 2, 2, 2, 2]
+        assert middles(1, 8) == [0] * 8
 
     def test_the_published_network(self):
         """304 + 124 million weights, under the names of the published checkpoint."""
@@ -260,9 +283,9 @@ class TestYolos:
 
     def test_unknown_things_are_refused(self):
         with pytest.raises(UserError, match="knows no 'cat'; it knows circle, red circle, square"):
-            Yolos(tiny.yolos(), "cat", "smooth")
+            yolos(tiny.yolos(), "cat", "smooth")
         with pytest.raises(UserError, match="no form 'rough'"):
-            Yolos(tiny.yolos(), "circle", "rough")
+            yolos(tiny.yolos(), "circle", "rough")
 
 
 class TestAction:
@@ -283,8 +306,8 @@ class TestAction:
     def test_resampling_by_hand(self):
         """Three frames 0, 1, 4 at five places: 0, .5, 1, 2.5, 4."""
         clip = torch.tensor([0.0, 1.0, 4.0])[None, :, None, None, None].expand(1, 3, 3, 2, 2)
-        assert resampled(clip, 5)[0, :, 0, 0, 0].tolist() == [0, 0.5, 1, 2.5, 4]
-        assert resampled(clip, 3) is clip
+        assert resize.resampled(clip, 5)[0, :, 0, 0, 0].tolist() == [0, 0.5, 1, 2.5, 4]
+        assert resize.resampled(clip, 3) is clip
 
 
 class TestVJepa:
@@ -374,19 +397,19 @@ class TestWeights:
     ):
         source = tmp_path / "source.pth"
         source.write_bytes(b"weights")
-        good = weights.sha256(source)[:8]
+        good = fetching.sha256(source)[:8]
         for part, fine in ((good, True), ("00000000", False)):
             row = weights.Weights(url=source.as_uri(), files=(f"x-{part}.pth",), megabytes=1,
                                   licence="-")  # fmt: skip
             monkeypatch.setitem(weights.TABLE, "trial", row)
             if not fine:
                 with pytest.raises(UserError, match=r"arrived damaged.*Run the command again"):
-                    weights.fetch(["trial"], tmp_path / part)
+                    fetching.fetch(["trial"], tmp_path / part)
                 assert not (tmp_path / part / "trial" / row.files[0]).exists()
                 continue
-            (folder,) = weights.fetch(["trial"], tmp_path / part)
+            (folder,) = fetching.fetch(["trial"], tmp_path / part)
             assert (folder / "SHA256SUMS").read_text().split()[1] == row.files[0]
-            assert weights.fetch(["trial"], tmp_path / part) == [folder]  # there already
+            assert fetching.fetch(["trial"], tmp_path / part) == [folder]  # there already
 
     def test_without_a_network_it_says_what_to_do(self, tmp_path: Path):
         row = weights.Weights(url=(tmp_path / "gone.pth").as_uri(), files=("gone.pth",),
@@ -394,6 +417,6 @@ class TestWeights:
         weights.TABLE["trial"] = row
         try:
             with pytest.raises(UserError, match="Behind a firewall"):
-                weights.fetch(["trial"], tmp_path)
+                fetching.fetch(["trial"], tmp_path)
         finally:
             del weights.TABLE["trial"]

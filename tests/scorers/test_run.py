@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import importlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +23,7 @@ from data.profile import Dimension, Profile
 from data.records import Candidate, Prompt, Score
 from data.store import Store
 from scorers import __main__ as command
+from scorers.pool import Pool
 from scorers.run import Config, Share, available, run
 from scorers.weights import MissingWeightsError
 
@@ -61,6 +64,48 @@ def test_scores_are_what_the_scorers_say(db: Path):
         for dimension, value in zip(judge.dimensions, judge(batch, [""], [fps])[0], strict=True):
             assert stored[name, dimension] == pytest.approx(float(value), abs=1e-5)
     assert totals(scores(db), PROFILES["lite"])[clip.id].total is not None
+
+
+def values(db: Path) -> dict[tuple[str, str], float]:
+    return {(score.candidate, score.dimension): score.value for score in scores(db)}
+
+
+def test_neither_workers_nor_groups_change_a_number(
+    db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """`colour` and `flow` are said to need 0.1 GB each: with 0.1 GB they take turns."""
+    clips = [make(db, f"clip {number}", frames=3 + number % 2) for number in range(4)]
+    many = tmp_path / "many.duckdb"
+    shutil.copy(db, many)
+    assert run(Config(db=db, threads=1)).judged == 4
+    monkeypatch.setattr(Pool, "size", lambda _, names: 0.1 * len({"colour", "flow"} & {*names}))
+    asked, load = [], scorers.load
+    monkeypatch.setattr(
+        scorers, "load", lambda name, **given: asked.append(name) or load(name, **given)
+    )
+    report = run(Config(db=many, threads=3, memory=0.1))
+    assert (report.judged, report.stored, report.cached) == (4, 28, 0)
+    assert asked == ["consistency", "flow", "sharpness", "colour"]
+    assert values(many) == values(db)
+    assert len({clip.id for clip in clips}) == 4
+
+
+def test_scores_of_another_type_are_another_version(db: Path, monkeypatch: pytest.MonkeyPatch):
+    """What is stored in float32 stays, and is not taken for what bfloat16 would say."""
+    make(db, "one")
+    run(Config(db=db))
+    monkeypatch.setattr(scorers, "needs", lambda name: ("raft-large",) if name == "colour" else ())
+    load = importlib.import_module("scorers.colour").load
+    monkeypatch.setattr("scorers.colour.load", lambda weights_dir=None, **given: load(**given))
+    report = run(Config(db=db, dtype="bfloat16"))
+    assert (report.judged, report.stored) == (1, 1)
+    assert [score.version for score in scores(db) if score.scorer == "colour"] == [
+        "1",
+        "1-bfloat16",
+    ]
+    assert run(Config(db=db)).judged == 0
+    with pytest.raises(UserError, match="--dtype is 'int8'"):
+        run(Config(db=db, dtype="int8"))
 
 
 def test_what_is_stored_is_not_judged_again(db: Path):

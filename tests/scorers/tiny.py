@@ -15,6 +15,8 @@ from torchvision.models.optical_flow import raft_large
 from transformers import (
     CLIPConfig,
     CLIPModel,
+    CLIPTextConfig,
+    CLIPTextModelWithProjection,
     CLIPVisionConfig,
     CLIPVisionModelWithProjection,
     VideoMAEConfig,
@@ -27,24 +29,21 @@ from transformers import (
     YolosForObjectDetection,
 )
 
+from scorers import aesthetic, amt, clip, clipscore, dino, hps, laion, pickscore
+from scorers import musiq as musiq_scorer
+from scorers import yolos as yolos_scorer
 from scorers.action import Action
-from scorers.aesthetic import Aesthetic, Head
-from scorers.amt import Amt
-from scorers.clip import Clip
-from scorers.dino import Dino
-from scorers.hps import Hps
-from scorers.musiq import Musiq
+from scorers.aesthetic import Head
 from scorers.nets.musiq import Musiq as MusiqNetwork
 from scorers.nets.musiq import Sizes as MusiqSizes
 from scorers.nets.stored import frozen
 from scorers.nets.viclip import Sizes as ViClipSizes
 from scorers.nets.viclip import ViClip as ViClipNetwork
-from scorers.pickscore import PickScore
 from scorers.protocol import Scorer
 from scorers.raft import Raft
 from scorers.viclip import ViClip
 from scorers.vjepa import VJepa
-from scorers.yolos import Yolos
+from tests.scorers import qwen
 
 LAYERS: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
                           "intermediate_size": 64}  # fmt: skip
@@ -73,10 +72,18 @@ def tower() -> CLIPVisionModelWithProjection:
     return seeded(lambda: CLIPVisionModelWithProjection(config))
 
 
+TEXT: dict[str, Any] = {**LAYERS, "vocab_size": 49408, "max_position_embeddings": 77,
+                        "eos_token_id": 49407, "projection_dim": 24}  # fmt: skip
+
+
+def text_tower() -> CLIPTextModelWithProjection:
+    config = CLIPTextConfig(**TEXT)
+    return seeded(lambda: CLIPTextModelWithProjection(config))
+
+
 def clip_model() -> CLIPModel:
-    vision = {**LAYERS, "image_size": 32, "patch_size": 16}
-    text = {**LAYERS, "vocab_size": 49408, "max_position_embeddings": 77, "eos_token_id": 49407}
-    config = CLIPConfig(vision_config=vision, text_config=text, projection_dim=24)
+    vision = {**LAYERS, "image_size": 32, "patch_size": 16, "projection_dim": 24}
+    config = CLIPConfig(vision_config=vision, text_config=TEXT, projection_dim=24)
     return seeded(lambda: CLIPModel(config))
 
 
@@ -141,17 +148,19 @@ def words() -> Any:
 
 TINY: dict[str, Callable[[], Scorer]] = {
     "action": lambda: Action(video_mae()),
-    "aesthetic": lambda: Aesthetic("aesthetic", "1", tower(), {"aesthetic": head()}),
-    "amt": lambda: Amt(torch.jit.script(Average()), "cpu"),
-    "clip": lambda: Clip(tower()),
-    "dino": lambda: Dino(vit(), side=48),
-    "hps": lambda: Hps(open_clip_model(), words(), "hpsv2.1", "letterbox"),
-    "laion": lambda: Aesthetic("laion", "1", tower(), {"aesthetic_quality": head(0.1)}),
-    "musiq": lambda: Musiq(musiq()),
-    "pickscore": lambda: PickScore(clip_model(), words(), "official"),
+    "aesthetic": lambda: aesthetic.scorer(tower(), head()),
+    "amt": lambda: amt.scorer(torch.jit.script(Average()), "cpu"),
+    "clip": lambda: clip.scorer(tower()),
+    "clipscore": lambda: clipscore.scorer(tower(), text_tower(), words(), "official"),
+    "dino": lambda: dino.scorer(vit(), side=48),
+    "hps": lambda: hps.scorer(open_clip_model(), words(), "hpsv2.1", "letterbox"),
+    "laion": lambda: laion.scorer(tower(), head(0.1)),
+    "musiq": lambda: musiq_scorer.scorer(musiq()),
+    "pickscore": lambda: pickscore.scorer(clip_model(), words(), "official"),
     "raft": lambda: Raft(raft(), updates=1),
+    "videoreward": qwen.video_reward,
     "viclip": lambda: ViClip(viclip(), open_clip.SimpleTokenizer(context_length=32)),
     "vjepa": lambda: VJepa(jepa(), frames=4),
-    "yolos": lambda: Yolos(yolos(), "circle", "smooth", height=48),
+    "yolos": lambda: yolos_scorer.scorer(yolos(), "circle", "smooth", height=48),
 }
 """Every scorer that needs weights, at a tiny size with random ones."""

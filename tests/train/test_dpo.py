@@ -325,16 +325,16 @@ class TestClips:
     def test_whose_error_is_not_finite_stop_the_run_by_the_pair(
         self, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from train import evaluate
+        from train import evaluate, objective
 
         errors = evaluate.pair_errors
 
-        def poisoned(model: Any, batch: Any) -> Any:
-            found = errors(model, batch)
+        def poisoned(model: Any, batch: Any, **options: Any) -> Any:
+            found = errors(model, batch, **options)
             found.chosen[0] = float("nan")
             return found
 
-        monkeypatch.setattr(loop, "pair_errors", poisoned)
+        monkeypatch.setattr(objective, "pair_errors", poisoned)
         with pytest.raises(UserError, match=r"error is not finite at pair [0-9a-f]{32}\."):
             train(config)
 

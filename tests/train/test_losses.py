@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from train.losses import NAMES, clip_error, diffusion_dpo, make
+from train.losses import NAMES, anchored, clip_error, diffusion_dpo, make
 
 ERRORS = st.floats(0, 10, allow_subnormal=False)
 
@@ -213,3 +213,27 @@ def test_every_loss_pulls_the_right_way(name: str) -> None:
     assert chosen.grad is not None
     assert rejected.grad is not None
     assert float(chosen.grad) > 0 > float(rejected.grad)
+
+
+def test_anchor_by_hand() -> None:
+    """Clips of the pairs a and b, chosen first: 1 (1 + 3) and 2 (2 + 4), over four clips: 4."""
+    loss, metrics = anchored(
+        torch.tensor(1.0), {"loss": 1.0, "margin": 0.5}, torch.tensor([1.0, 2.0, 3.0, 4.0]),
+        anchor=0.5, weight=torch.tensor([1.0, 2.0]),
+    )  # fmt: skip
+    assert loss.item() == pytest.approx(1 + 0.5 * 4)
+    assert metrics == {"loss": 3.0, "margin": 0.5, "preference": 1.0, "distance": 2.5}
+
+
+@given(u=st.floats(-3, 3), p=st.floats(0, 1))
+def test_equal_segments_are_as_the_clip(u: float, p: float) -> None:
+    """Segments that agree have the clip's margin each, and so its loss."""
+    whole = loss(1.0, 1.0 + u, probability=p)
+    three, metrics = diffusion_dpo(
+        torch.full((1, 3), 1.0, dtype=torch.float64),
+        torch.full((1, 3), 1.0 + u, dtype=torch.float64),
+        torch.zeros(1, 3), torch.zeros(1, 3),
+        beta=2.0, weight=one(1.0), probability=one(p),
+    )  # fmt: skip
+    assert three.item() == pytest.approx(whole, rel=1e-12)
+    assert metrics["ess"] == 1

@@ -16,6 +16,7 @@ from tests.train.test_compare import config  # noqa: F401 - the fixture
 from train import compare, models, panel, policy
 from train.batches import Material
 from train.duels import BASE, JUDGE
+from train.objective import Objective
 from train.panel import PEOPLE, Meeting, verdicts
 from train.reference import ReferenceErrors
 
@@ -153,7 +154,7 @@ def test_the_second_arm_needs_no_pass_of_the_reference(tiny_folder: Path):
 
     def errors(some: list[Preference]):
         batch = material.batch(some, draws, bank_seed=0, device=model.device)
-        return known(adapter, batch, some, draws)
+        return known(adapter, Objective(), batch, some, draws)
 
     first, second = errors(labels), errors(other)
     assert known.passes == 1

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import DiffusionPipeline
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from data.errors import UserError
@@ -174,4 +174,18 @@ class TestContinued:
 
     def test_what_is_no_adapter_is_refused(self, tiny_model: VideoModel, tmp_path: Path) -> None:
         with pytest.raises(UserError, match="No adapter at"):
+            continue_from(tiny_model, tmp_path)
+
+    def test_a_broken_file_is_refused(self, tiny_model: VideoModel, tmp_path: Path) -> None:
+        (tmp_path / WEIGHTS).write_bytes(b"not an adapter at all")
+        with pytest.raises(UserError, match="does not fit"):
+            continue_from(tiny_model, tmp_path)
+
+    def test_an_adapter_without_effect_is_refused(
+        self, tiny_model: VideoModel, tmp_path: Path
+    ) -> None:
+        """Diffusers loads another family's adapter with a warning, and nothing changes."""
+        weights = {"unet.mid.to_q.lora_A.weight": torch.ones(2, 24)}
+        save_file(weights, tmp_path / WEIGHTS)
+        with pytest.raises(UserError, match="none of its weights is of the transformer"):
             continue_from(tiny_model, tmp_path)

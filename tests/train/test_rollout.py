@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from train import models
-from train.rollout import Guidance, clip_seed, generate, initial_noise, rollout
+from train.parametrisation import Discrete
+from train.rollout import Guidance, ancestral, clip_seed, denoise, generate, initial_noise
 
 PROMPTS = ["a red circle moving left", "a blue square", "a red square moving right"]
 
@@ -64,38 +65,40 @@ def test_guidance_by_hand(tiny_model: models.VideoModel):
     assert not torch.allclose(given, empty)
 
 
-@pytest.mark.parametrize("grad_steps", [0, 1, 2, 4])
-def test_the_gradient_of_the_last_steps_in_closed_form(
-    tiny_model: models.VideoModel, grad_steps: int, monkeypatch: pytest.MonkeyPatch
-):
-    """A network that predicts `a` times its input: each Euler step multiplies by 1 + (s' - s) a.
+def test_the_ancestral_step_by_hand(tiny_model: models.VideoModel):
+    """x_t = (1 - t) x0 + t e with t = 1/2 to t' = 1/4: SNR 1 and 9, r^2 = eta^2 (1 - 1/9).
 
-    With the first 4 - K factors held fixed, d/da of the product is the product times the sum of
-    (s' - s) / factor over the last K.
+    The mean is 3/4 x0 + 1/4 sqrt(1 - r^2) e, the deviation 1/4 r.
     """
-    a = torch.tensor(0.8, requires_grad=True)
-    monkeypatch.setattr(tiny_model, "predict", lambda noisy, t, conditions: a * noisy)
-    steps = tiny_model.schedule(4).diff().tolist()
-    factors = [1 + step * 0.8 for step in steps]
-    noise = initial_noise(tiny_model, tiny_model.sample_defaults, [1])
-    guidance = Guidance.of(tiny_model, PROMPTS[:1], 1.0)
-    latents = rollout(tiny_model, noise, guidance, steps=4, grad_steps=grad_steps)
-    torch.testing.assert_close(latents.detach(), noise * math.prod(factors))
-    if grad_steps == 0:
-        assert not latents.requires_grad
-        return
-    latents.sum().backward()
-    late = list(zip(steps, factors, strict=True))[4 - grad_steps :]
-    slope = noise.sum().item() * math.prod(factors) * sum(step / factor for step, factor in late)
-    assert a.grad is not None
-    assert a.grad.item() == pytest.approx(slope, rel=1e-3)
+    x0, e = torch.full((1, 4, 9, 8, 8), 0.4), torch.full((1, 4, 9, 8, 8), -1.2)
+    schedule = torch.tensor([0.5, 0.25, 0.0])
+    noisy = 0.5 * x0 + 0.5 * e
+    mean, deviation = ancestral(tiny_model, e - x0, 0, noisy, schedule, 0.6)
+    share = 0.6 * math.sqrt(8 / 9)
+    assert deviation.item() == pytest.approx(0.25 * share)
+    expected = 0.75 * 0.4 + 0.25 * math.sqrt(1 - share**2) * -1.2
+    torch.testing.assert_close(mean, torch.full_like(mean, expected))
+    assert ancestral(tiny_model, e - x0, 1, noisy, schedule, 0.6)[1] == 0  # the last step is sure
+    torch.testing.assert_close(
+        ancestral(tiny_model, e - x0, 0, noisy, schedule, 0.0)[0], 0.75 * x0 + 0.25 * e
+    )
 
 
-def test_gradient_steps_outside_the_sampler_are_refused(tiny_model: models.VideoModel):
-    guidance = Guidance.of(tiny_model, PROMPTS[:1], 1.0)
-    noise = initial_noise(tiny_model, tiny_model.sample_defaults, [1])
-    with pytest.raises(ValueError, match="must lie in"):
-        rollout(tiny_model, noise, guidance, steps=3, grad_steps=4)
+def test_the_ancestral_step_is_ddims(monkeypatch: pytest.MonkeyPatch, tiny_model):
+    """Song et al. 2020, eq. 16, for alphas_cumprod .3 and .6 and a predicted noise."""
+    law = Discrete(
+        alphas_cumprod=torch.tensor([0.9, 0.6, 0.3]),
+        prediction="epsilon",
+        levels=lambda steps, shape: torch.tensor([2.0, 1.0, -1.0]),
+    )
+    monkeypatch.setattr(tiny_model, "parametrisation", law)
+    x, e = torch.full((1, 1, 1, 1, 1), 0.7), torch.full((1, 1, 1, 1, 1), 0.5)
+    mean, deviation = ancestral(tiny_model, e, 0, x, law.schedule(2, ()), 0.8)
+    sigma = 0.8 * math.sqrt((1 - 0.6) / (1 - 0.3)) * math.sqrt(1 - 0.3 / 0.6)
+    x0 = (0.7 - math.sqrt(0.7) * 0.5) / math.sqrt(0.3)
+    assert deviation.item() == pytest.approx(sigma)
+    expected = math.sqrt(0.6) * x0 + math.sqrt(0.4 - sigma**2) * 0.5
+    assert mean.item() == pytest.approx(expected)
 
 
 def test_our_sampler_is_the_pipelines_own(tiny_model: models.VideoModel):
@@ -103,8 +106,8 @@ def test_our_sampler_is_the_pipelines_own(tiny_model: models.VideoModel):
     settings = replace(tiny_model.sample_defaults, steps=4, guidance=3.0)
     noise = initial_noise(tiny_model, settings, [5, 6])
     guidance = Guidance.of(tiny_model, PROMPTS[:2], settings.guidance)
-    ours = rollout(tiny_model, noise, guidance, steps=settings.steps)
     with torch.no_grad():
+        ours = denoise(tiny_model, noise, guidance, tiny_model.schedule(4), range(4))
         theirs = tiny_model.pipeline(
             prompt=PROMPTS[:2],
             negative_prompt=["", ""],

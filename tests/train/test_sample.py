@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from data import clips, shapes, video
 from data.errors import UserError
 from data.records import Prompt
 from data.store import Store
-from train import models, policy, prompts, sample
+from train import models, origin, policy, prompts, sample
 from train.rollout import clip_seed
 
 
@@ -73,7 +74,7 @@ def test_originals_are_lossless(config: sample.Config):
 
     made = sample.run(replace(config, batch=1))
     model = models.load(config.model)
-    settings = sample.sampler_settings(model, config)
+    settings = origin.sampler_settings(model, config)
     assert made[0].seed is not None
     (drawn,) = generate(model, ["a red circle"], [made[0].seed], settings, batch=1)
     stored, _ = video.read(made[0].path)
@@ -99,10 +100,10 @@ def test_an_adapter_is_recorded_and_its_clips_are_new(config: sample.Config, tmp
 
 def test_a_retrained_model_of_the_same_name_is_another_model(config: sample.Config):
     model = models.load(config.model)
-    before = sample.fingerprint(model)
+    before = origin.fingerprint(model)
     next(model.network.parameters()).data += 1e-3
-    assert sample.fingerprint(model) != before
-    assert before == sample.fingerprint(models.load(config.model))
+    assert origin.fingerprint(model) != before
+    assert before == origin.fingerprint(models.load(config.model))
 
 
 def test_builtin_prompts_are_many_different_and_split_apart(tmp_path: Path):
@@ -135,7 +136,7 @@ def test_wrong_prompt_sources_say_what_to_give(source: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("wrong", [{"n": 0}, {"batch": 0}, {"steps": 0}])
-def test_impossible_numbers_are_refused(wrong: dict[str, int]):
+def test_impossible_numbers_are_refused(wrong: dict[str, Any]):
     with pytest.raises(UserError, match="at least 1"):
         sample.Config(**wrong)
 

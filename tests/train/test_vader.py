@@ -2,60 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
-import scorers
 from data import video
 from data.errors import UserError
 from data.records import Prompt
 from data.store import Store
-from train import models, policy, rewards, rollout, vader
-from train.models import wan
-from train.policy import WEIGHTS
-
-TEXTS = ["a red circle moving left", "a blue square", "a red square moving right"]
-
-
-class Brightness:
-    """A reward that is easily followed: the mean value of the frames."""
-
-    name, version, dimensions, differentiable = "brightness", "1", ("brightness",), True
-
-    def __call__(self, frames: Tensor, prompts: list[str], fps: list[float]) -> Tensor:
-        assert len(frames) == len(prompts) == len(fps)
-        return frames.flatten(1).mean(1, keepdim=True)
+from tests.train.bright import TEXTS, every_reward, metrics, settings, weights
+from train import ascent, models, policy, reward_run, rewards, rollout, vader
+from train.backprop import Backprop, Draws
+from train.distributed import ALONE
+from train.frames import Scoring
+from train.models import SampleSettings, parts
+from train.rewarded import RolloutAndReward
 
 
 @pytest.fixture(autouse=True)
 def brightness(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every reward name is the brightness of the clip."""
-    monkeypatch.setattr(scorers, "load_reward", lambda name, *, device: Brightness())
+    every_reward(monkeypatch)
 
 
 @pytest.fixture
 def config(tmp_path: Path, tiny_folder: Path) -> vader.Config:
-    db = str(tmp_path / "prefs.duckdb")
-    with Store.open(db) as store:
-        store.add([*(Prompt(text=text) for text in TEXTS), Prompt(text="a test", split="test")])
-    return vader.Config(
-        db=db, model=str(tiny_folder), reward="bright", steps=4, batch=2, rank=2, lr=5e-3,
-        save_every=2, grid=0, out=str(tmp_path / "runs"), device="cpu",
-    )  # fmt: skip
-
-
-def weights(run) -> bytes:
-    return (Path(run.folder) / "adapter" / WEIGHTS).read_bytes()
-
-
-def metrics(run) -> list[dict]:
-    lines = (Path(run.folder) / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+    return vader.Config(steps=4, save_every=2, watch_clips=0, **settings(tmp_path, tiny_folder))
 
 
 def test_the_reward_rises_and_everything_is_written(config: vader.Config):
@@ -81,65 +54,110 @@ def test_the_reward_rises_and_everything_is_written(config: vader.Config):
     assert record.metrics["reward"] == pytest.approx(last["reward"])
 
 
-def test_the_same_command_gives_the_same_bytes_and_another_seed_does_not(config: vader.Config):
-    one, same = vader.run(config), vader.run(config)
-    other = vader.run(replace(config, seed=1))
-    assert one.id != same.id
-    assert weights(one) == weights(same)
-    assert weights(one) != weights(other)
-
-
-def test_a_resumed_run_is_the_uninterrupted_one(config: vader.Config):
-    whole = vader.run(config)
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit_and_another_seed_is_not(
+    config: vader.Config,
+):
+    whole, other = vader.run(config), vader.run(replace(config, seed=1))
     half = vader.run(replace(config, steps=2))
     resumed = vader.resume(half.folder, steps=4)
+    assert whole.id != resumed.id
     assert weights(resumed) == weights(whole)
     assert metrics(resumed) == metrics(whole)
+    assert weights(other) != weights(whole)
 
 
 def test_only_train_prompts_are_used_and_each_once_per_epoch(config: vader.Config):
-    prompts = vader.train_prompts(config.db)
+    prompts = reward_run.train_prompts(config.db)
     assert prompts == sorted(TEXTS)
-    seen = [place for step in range(6) for place in vader.pick(prompts, step, config)]
+    seen = [clip for step in range(6) for clip in ascent.drawn(prompts, step, config).clips]
     assert sorted(seen) == sorted((text, epoch) for text in TEXTS for epoch in range(4))
-    assert vader.pick(prompts, 3, config) == vader.pick(prompts, 3, config)
+    assert ascent.drawn(prompts, 3, config) == ascent.drawn(prompts, 3, config)
 
 
-@pytest.mark.parametrize("grad_steps", [1, 2])
+def rolling(
+    model: models.VideoModel, settings: SampleSettings, scoring: Scoring | None = None, **plan
+) -> RolloutAndReward:
+    """A rollout whose adapter is away from zero, where half of the gradients vanish."""
+    trained = policy.attach(model, rank=2, alpha=2, seed=0)
+    for weight in trained.parameters:
+        weight.data += 0.3
+    mixture = rewards.Mixture({"bright": 1.0}, device="cpu")
+    backprop = Backprop(total=settings.steps, **plan)
+    return RolloutAndReward(trained, mixture, settings, backprop, scoring)
+
+
+@pytest.mark.parametrize("k", [1, 2])
 def test_the_gradient_is_that_of_finite_differences(
-    tiny_model: models.VideoModel, grad_steps: int, monkeypatch: pytest.MonkeyPatch
+    tiny_model: models.VideoModel, k: int, monkeypatch: pytest.MonkeyPatch
 ):
     """Through sampler, both branches of the guidance, decoder and reward, over all weights.
 
     Without the clamp, whose gradient is another one on purpose (straight-through).
     """
-    monkeypatch.setattr(wan._StraightThroughClamp, "apply", staticmethod(lambda frames: frames))
-    trained = policy.attach(tiny_model, rank=2, alpha=2, seed=0)
-    for weight in trained.parameters:  # away from zero, where half of the gradients vanish
-        weight.data += 0.3
-    settings = replace(tiny_model.sample_defaults, steps=2)
-    rolled = rewards.RolloutAndReward(
-        trained, rewards.Mixture({"bright": 1.0}, device="cpu"), settings, grad_steps=grad_steps
-    )
-    noise = rollout.initial_noise(tiny_model, settings, [3])
-    rolled(noise, TEXTS[:1]).rewards.sum().backward()
-    gradient = [w.grad.clone() for w in trained.parameters if w.grad is not None]
+    monkeypatch.setattr(parts._StraightThroughClamp, "apply", staticmethod(lambda frames: frames))
+    few = replace(tiny_model.sample_defaults, steps=2)
+    rolled = rolling(tiny_model, few, k=k)
+    draws = Draws(seed=0, step=0, clips=[(TEXTS[0], 0)])
+    rolled(draws).rewards.sum().backward()
+    weights = rolled._policy.parameters
+    gradient = [weight.grad.clone() for weight in weights if weight.grad is not None]
     slope = torch.stack([part.square().sum() for part in gradient]).sum().sqrt().item()
     schedule = tiny_model.schedule(2)
-    guidance = rollout.Guidance.of(tiny_model, TEXTS[:1], settings.guidance)
+    guidance = rollout.Guidance.of(tiny_model, TEXTS[:1], few.guidance)
+    noise = draws.noise("vader", tiny_model, tiny_model.latent_shape(few))
     with torch.no_grad():  # along the gradient, in the last K steps alone: the prefix is held fixed
-        late = rollout.denoise(tiny_model, noise, guidance, schedule, range(2 - grad_steps))
+        late = rollout.denoise(tiny_model, noise, guidance, schedule, range(2 - k))
 
         def value(step: float) -> float:
-            for weight, part in zip(trained.parameters, gradient, strict=True):
+            for weight, part in zip(weights, gradient, strict=True):
                 weight.data += step / slope * part
-            done = rollout.denoise(tiny_model, late, guidance, schedule, range(2 - grad_steps, 2))
-            for weight, part in zip(trained.parameters, gradient, strict=True):
+            done = rollout.denoise(tiny_model, late, guidance, schedule, range(2 - k, 2))
+            for weight, part in zip(weights, gradient, strict=True):
                 weight.data -= step / slope * part
             return tiny_model.decode(done).double().mean().item()
 
         measured = (value(0.03) - value(-0.03)) / 0.06
     assert measured == pytest.approx(slope, rel=0.02)
+
+
+def test_parts_of_a_batch_have_the_gradient_of_the_whole(config: vader.Config):
+    """Also where every part draws noise of its own on the way (eta)."""
+    found = []
+    for micro in (None, 1):
+        changed = replace(config, batch=3, eta=0.5, k=2, micro=micro)
+        made = reward_run.prepared(changed, ALONE, TEXTS)
+        optimizer = torch.optim.SGD(made.policy.parameters, lr=1.0)
+        climb = ascent.prepare(made.rolled, made.policy, optimizer, ALONE)
+        draws = ascent.drawn(TEXTS, 0, changed)
+        found.append(ascent.update(climb, made.rolled, changed, draws))
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
+WAYS = [
+    ({"steps": "random", "k": 2}, Scoring()),
+    ({"steps": "0,2", "stop": True}, Scoring(spec="first")),
+    ({"inner": 2, "branches": "conditional"}, Scoring(spec="every:4", checkpointed=True)),
+    ({"shortcut": 2, "checkpoint": True, "offload": True}, Scoring(spec="random")),
+    ({"eta": 1.0, "k": 3}, Scoring(spec="latent:random", exact=False)),
+]
+
+
+@pytest.mark.parametrize(("plan", "scoring"), WAYS)
+def test_every_way_to_the_gradient_is_repeatable(
+    tiny_model: models.VideoModel, plan: dict, scoring: Scoring
+):
+    rolled = rolling(tiny_model, tiny_model.sample_defaults, scoring, **plan)
+    draws = Draws(seed=0, step=0, clips=[(text, 0) for text in TEXTS[:2]])
+    found = []
+    for some in (draws, draws, replace(draws, seed=1)):
+        made = rolled(some)
+        assert len(made.rewards) == 2 * plan.get("inner", 1)
+        grads = torch.autograd.grad(made.rewards.mean(), rolled._policy.parameters)
+        found.append(torch.cat([grad.flatten() for grad in grads]))
+    assert torch.isfinite(found[0]).all()
+    assert found[0].abs().sum() > 0
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
 
 
 def test_a_mixture_by_hand():
@@ -169,7 +187,16 @@ def test_rewards_that_are_not_understood_are_refused(text: str):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"k": 9}, "--k is 9"), ({"loss": "x"}, "--loss"), ({"model": "x"}, "neither built in")],
+    [
+        ({"k": 9}, "--k is 9"),
+        ({"loss": "x"}, "--loss"),
+        ({"model": "x"}, "neither built in"),
+        ({"width": 17}, "17x16"),
+        ({"score_frames": "9"}, "--score-frames"),
+        ({"stop": "fine", "watch_clips": 1}, "--stop"),
+        ({"scales": "big"}, "--scales"),
+        ({"from_adapter": "nowhere"}, "no adapter at 'nowhere'"),
+    ],
 )
 def test_what_cannot_be_trained_is_refused(config: vader.Config, change: dict, message: str):
     with pytest.raises(UserError, match=message):
@@ -179,8 +206,25 @@ def test_what_cannot_be_trained_is_refused(config: vader.Config, change: dict, m
 def test_no_prompts_and_no_positive_numbers(tmp_path: Path):
     with pytest.raises(UserError, match="above 0"):
         vader.Config(lr=0)
+    with pytest.raises(UserError, match="--eta"):
+        vader.Config(eta=1.5)
+    with pytest.raises(UserError, match="names 'all'"):
+        vader.Config(checkpointing="blocks,all")
     db = str(tmp_path / "empty.duckdb")
     with Store.open(db) as store:
         store.add([Prompt(text="a test", split="test")])
     with pytest.raises(UserError, match="no train prompts"):
-        vader.train_prompts(db)
+        reward_run.train_prompts(db)
+
+
+def test_a_device_without_memory_is_said_with_what_takes_less(
+    config: vader.Config, monkeypatch: pytest.MonkeyPatch
+):
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(ascent, "update", full)
+    with pytest.raises(
+        UserError, match=r"--checkpointing network.* train\.vader --resume .*vader-"
+    ):
+        vader.run(config)

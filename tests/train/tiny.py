@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import (
@@ -12,7 +13,11 @@ from diffusers import (
     WanPipeline,
     WanTransformer3DModel,
 )
-from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from tokenizers.processors import TemplateProcessing
+from transformers import PreTrainedTokenizerFast, T5Tokenizer, UMT5Config, UMT5EncoderModel
 
 FRAMES, SIZE, LATENTS, PATCH = 9, 16, 4, 2
 SETTINGS = {
@@ -20,30 +25,51 @@ SETTINGS = {
     "num_inference_steps": 3, "guidance_scale": 2.0, "max_sequence_length": 8,
 }  # fmt: skip
 WORDS = ("a", "red", "blue", "circle", "square", "moving", "left", "right")
+T5: dict[str, Any] = {
+    "vocab_size": 3 + len(WORDS), "d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1,
+    "num_heads": 2, "dropout_rate": 0.0, "tie_word_embeddings": False,
+}  # fmt: skip
+"""Of a one-layer text encoder that fits `tokenizer`; embeddings have 16 channels."""
+
+
+def widths(count: int, width: int = 8) -> Any:
+    """One width per block of a network whose annotation allows one block."""
+    return (width,) * count
+
+
+def tokenizer(length: int) -> Any:
+    """A `T5Tokenizer`: one token per word of `WORDS`, `</s>` at the end, `length` at most."""
+    made = T5Tokenizer(
+        vocab=[("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -9.0), *((f"▁{w}", -1.0) for w in WORDS)],
+        extra_ids=0,
+    )
+    made.model_max_length = length
+    return made
+
+
+def words(prefix: str, length: int) -> Any:
+    """A `PreTrainedTokenizerFast`: one token per word; `prefix` before a text takes `length`."""
+    special = ["<pad>", "<unk>", "<|eot_id|>", "<fill>"]
+    model = WordLevel({word: i for i, word in enumerate([*special, *WORDS])}, unk_token="<unk>")
+    made = Tokenizer(model)
+    made.pre_tokenizer = WhitespaceSplit()
+    made.add_special_tokens(special)
+    fill = length - len(made.encode(prefix).ids)
+    made.post_processor = TemplateProcessing(
+        single=["<fill>"] * fill + ["$A"], special_tokens=[("<fill>", special.index("<fill>"))]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made, pad_token="<pad>", unk_token="<unk>", padding_side="right"
+    )
 
 
 def pipeline(seed: int = 0) -> WanPipeline:
     """Random weights; latents are 4 x 9 x 8 x 8 and have a mean and a deviation of their own."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        tokenizer = T5Tokenizer(
-            vocab=[
-                ("<pad>", 0.0),
-                ("</s>", 0.0),
-                ("<unk>", -9.0),
-                *((f"▁{w}", -1.0) for w in WORDS),
-            ],
-            extra_ids=0,
-        )
-        tokenizer.model_max_length = SETTINGS["max_sequence_length"]
         made = WanPipeline(
-            tokenizer=tokenizer,
-            text_encoder=UMT5EncoderModel(
-                UMT5Config(
-                    vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=32, num_layers=1,
-                    num_heads=2, dropout_rate=0.0, tie_word_embeddings=False,
-                )
-            ),
+            tokenizer=tokenizer(SETTINGS["max_sequence_length"]),
+            text_encoder=UMT5EncoderModel(UMT5Config(**T5)),
             vae=AutoencoderKLWan(
                 base_dim=8, z_dim=LATENTS, dim_mult=[1], num_res_blocks=0, attn_scales=[],
                 temperal_downsample=[], in_channels=3 * PATCH**2, out_channels=3 * PATCH**2,
@@ -61,7 +87,7 @@ def pipeline(seed: int = 0) -> WanPipeline:
 
 
 def save(folder: Path, seed: int = 0) -> Path:
-    """The pipeline and its `shapes.json` in a folder that `train.models.load` takes."""
+    """The pipeline and its `sampling.json` in a folder that `train.models.load` takes."""
     pipeline(seed).save_pretrained(folder)
-    (folder / "shapes.json").write_text(json.dumps(SETTINGS))
+    (folder / "sampling.json").write_text(json.dumps(SETTINGS))
     return folder

@@ -1,8 +1,9 @@
 """The generators that can be trained: one file per family, found by its pipeline's class.
 
 `train/models/<family>.py` has `PIPELINES`, the diffusers pipeline classes that it serves, and
-`load(source, *, name, device, dtype)`, which returns a `VideoModel`. Adding a family is adding a
-file.
+`load(source, *, name, device, dtype)`, which returns a `VideoModel` (a `Generator` put together
+from its parts). Adding a family is adding a file; files without `PIPELINES` are what families are
+made of.
 """
 
 from __future__ import annotations
@@ -29,9 +30,8 @@ def families() -> dict[str, ModuleType]:
     modules = [
         importlib.import_module(f"{__name__}.{found.name}")
         for found in pkgutil.iter_modules(__path__)
-        if found.name != "protocol"
     ]
-    return {pipeline: module for module in modules for pipeline in module.PIPELINES}
+    return {kind: module for module in modules for kind in getattr(module, "PIPELINES", ())}
 
 
 def load(

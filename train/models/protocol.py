@@ -12,13 +12,16 @@ the weights' precision inside.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from train.parametrisation import Shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,24 @@ class SampleSettings:
     """Denoising steps."""
     guidance: float
     """Classifier-free guidance scale; 1 samples without the unconditional branch."""
+
+
+@dataclass(frozen=True)
+class FirstFrames:
+    """The images that clips begin with: what image-to-video is told beside the prompts."""
+
+    pixels: Float[Tensor, "b c h w"]
+    """RGB in [0, 1], of the clips' height and width."""
+    frames: int
+    """Of the clips that they begin."""
+
+    def __getitem__(self, index: slice) -> FirstFrames:
+        """Some rows."""
+        return FirstFrames(self.pixels[index], self.frames)
+
+
+Album = Callable[[Sequence[str]], FirstFrames]
+"""Prompts to the images that their clips begin with."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +89,39 @@ class Conditions:
 
 
 @runtime_checkable
+class LoraFiles(Protocol):
+    """A family's adapter files. Keys of the mappings are names of components."""
+
+    def save(
+        self,
+        folder: Path,
+        file: str,
+        states: Mapping[str, Mapping[str, Tensor]],
+        configs: Mapping[str, Mapping[str, Any]],
+    ) -> list[Path]:
+        """Writes every component's adapter under `folder`, the first to `file`.
+
+        Args:
+            folder: Exists or not.
+            file: Name of the first component's file.
+            states: Weights by peft's names.
+            configs: `LoraConfig.to_dict()` with sets as sorted lists.
+
+        Returns:
+            The files that it wrote, `folder / file` first.
+        """
+        ...
+
+    def load(self, folder: Path, file: str, name: str) -> None:
+        """Puts the adapter of these files into the networks under the adapter name `name`.
+
+        Raises:
+            ValueError: Not an adapter, or not one of this network; so do RuntimeError, KeyError.
+        """
+        ...
+
+
+@runtime_checkable
 class VideoModel(Protocol):
     """A generator as the trainer sees it. `train/models/<family>.py` implements it."""
 
@@ -76,13 +130,20 @@ class VideoModel(Protocol):
     name: str
     """For people and for records: `shapes`, `Wan2.1-T2V-1.3B`."""
     pipeline: Any
-    """The diffusers pipeline; LoRA weights are saved and loaded through it."""
+    """The diffusers pipeline, or what stands for one."""
+    components: Mapping[str, torch.nn.Module]
+    """The denoisers that are trained, by their name in the pipeline (`transformer`, `unet`): one,
+    or several experts. Frozen until an adapter is attached."""
     network: torch.nn.Module
-    """The denoiser that is trained: a frozen diffusers model until an adapter is attached."""
-    component: str
-    """Name of `network` inside the pipeline, as its LoRA loader calls it (`transformer`)."""
+    """The one component, or a module that holds them all: what `predict` runs."""
+    lora: LoraFiles
+    """How an adapter is written and read."""
     lora_targets: tuple[str, ...]
     """Module names that a LoRA goes on by default."""
+    image_conditioned: bool
+    """Whether clips begin with a given image: then `embed` needs `images`."""
+    album: Album | None
+    """Where sampling finds the images of prompts that come without; set by whoever knows them."""
     sample_defaults: SampleSettings
     device: torch.device
     dtype: torch.dtype
@@ -96,8 +157,13 @@ class VideoModel(Protocol):
         """Shape of one clip's latents, without the batch."""
         ...
 
-    def embed(self, prompts: Sequence[str]) -> Conditions:
-        """Prompts as the denoiser reads them, without gradient. "" is the unconditional prompt."""
+    def embed(self, prompts: Sequence[str], images: FirstFrames | None = None) -> Conditions:
+        """Prompts as the denoiser reads them, without gradient. "" is the unconditional prompt.
+
+        Args:
+            prompts: One per clip.
+            images: One per clip, for a model that is `image_conditioned`; others take none.
+        """
         ...
 
     def encode(self, frames: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b ..."]:
@@ -108,8 +174,13 @@ class VideoModel(Protocol):
         """Frames in [0, 1] of latents, differentiable; clamped straight-through."""
         ...
 
-    def timesteps(self, u: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
-        """The family's training law of noise levels: uniform draws in [0, 1) to `t`."""
+    def timesteps(self, u: Float[Tensor, " b"], shape: Shape | None = None) -> Float[Tensor, " b"]:
+        """The family's training law of noise levels: uniform draws in [0, 1) to `t`.
+
+        Args:
+            u: One per clip.
+            shape: Of one clip's latents, which some laws depend on; None: of `sample_defaults`.
+        """
         ...
 
     def noised(
@@ -130,17 +201,35 @@ class VideoModel(Protocol):
         """What a perfect denoiser predicts from `noised(latents, noise, t)`."""
         ...
 
+    def clean(
+        self,
+        prediction: Float[Tensor, " b *latent"],
+        noisy: Float[Tensor, " b *latent"],
+        t: Float[Tensor, " b"],
+    ) -> Float[Tensor, " b *latent"]:
+        """The estimate of the clean latents that a prediction at level `t` amounts to."""
+        ...
+
     def predict(
         self, noisy: Float[Tensor, " b *latent"], t: Float[Tensor, " b"], conditions: Conditions
     ) -> Float[Tensor, " b *latent"]:
         """The denoiser's prediction, in float32."""
         ...
 
-    def schedule(self, steps: int) -> Float[Tensor, " n"]:
+    def guidance(
+        self, scale: float, t: Float[Tensor, ""], latents: Float[Tensor, " b *latent"]
+    ) -> Tensor | float:
+        """Classifier-free guidance at level `t`, a number or a tensor to be broadcast.
+
+        `scale` itself but for families that vary it, over frames or over noise levels.
+        """
+        ...
+
+    def schedule(self, steps: int, shape: Shape | None = None) -> Float[Tensor, " n"]:
         """Noise levels of a sampler of `steps` steps: `steps + 1` values, from pure noise to clean.
 
-        Predict at `schedule[i]`, then `step(prediction, i, latents, schedule)`, for i in
-        range(steps).
+        `shape` is as in `timesteps`. Predict at `schedule[i]`, then `step(prediction, i, latents,
+        schedule)`, for i in range(steps).
         """
         ...
 

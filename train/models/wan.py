@@ -1,106 +1,63 @@
 """Wan 2.1 text-to-video (diffusers `WanPipeline`), and with it the built-in model `shapes`.
 
-Flow matching: x_t = (1 - t) x0 + t noise with t the scheduler's sigma in (0, 1], the network sees
-the timestep 1000 t and predicts v = noise - x0. Training levels are uniform draws after the
-scheduler's shift, t = s u / (1 + (s - 1) u), the law that its sampler uses too. Latents are the
-posterior's mean (not a sample: the same clip has one latent), normalised with the VAE's
-per-channel mean and deviation as `WanPipeline` does. The sampler is Euler on the pipeline's shift;
-a pipeline saved with UniPC samples with Euler here.
+Flow matching: t is the scheduler's sigma in (0, 1], the network sees the timestep 1000 t and
+predicts v = noise - x0. Training levels are uniform draws after the scheduler's shift, the law that
+its sampler uses too. Latents are the posterior's mean (not a sample: the same clip has one latent),
+normalised with the VAE's per-channel mean and deviation as `WanPipeline` does. The sampler is Euler
+on the pipeline's shift; a pipeline saved with UniPC samples with Euler here.
 
-Left out on purpose: Wan 2.2 (two experts, per-token timesteps) and image-to-video, refused by
-name; tiled and chunk-checkpointed decoding.
+Left out on purpose: tiled decoding. Wan 2.2 has files of its own.
 """
 
 from __future__ import annotations
 
-import copy
-import json
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, WanPipeline
-from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
+from diffusers import WanPipeline
 from jaxtyping import Float
 from torch import Tensor
 
 from data.errors import UserError
+from train.models import wan_decode
+from train.models.generator import Generator
+from train.models.lora import PipelineLora
+from train.models.parts import flow, pixels, settings
 from train.models.protocol import Conditions, SampleSettings
 
 PIPELINES = ("WanPipeline",)
-_TIMESTEPS = 1000  # the network's clock: 1000 is pure noise
-_LEAST_LEVEL = 1e-3  # its first tick; at 0 there is no noise to tell two clips by
+TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
+TIMESTEPS = 1000  # the network's clock: 1000 is pure noise
 _CHUNK = 4  # frames per pass of the VAE's encoder after the first; it drops what does not fill one
 _PUBLISHED = SampleSettings(frames=81, height=480, width=832, fps=16.0, steps=50, guidance=5.0)
-_PUBLISHED_TOKENS = 512
+TOKENS = 512  # length that the published weights' prompts were padded to
 
 
-class _StraightThroughClamp(torch.autograd.Function):
-    """Clamp to [0, 1] whose gradient is the identity: a saturated pixel can still be moved back."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WanAutoencoder:
+    """`AutoencoderKLWan` behind `Autoencoder`; latents are `z f y x`."""
 
-    @staticmethod
-    def forward(ctx: Any, frames: Tensor) -> Tensor:  # noqa: ARG004
-        return frames.clamp(0.0, 1.0)
+    vae: Any
+    patch: Sequence[int]
+    """Of the denoiser, in latent frames, rows and columns."""
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:  # noqa: ARG004
-        return grads[0]
-
-
-class Wan:
-    """A `WanPipeline` behind the `VideoModel` protocol. See there for every method."""
-
-    component = "transformer"
-    lora_targets = ("to_q", "to_k", "to_v", "to_out.0")
-
-    def __init__(
-        self,
-        pipeline: WanPipeline,
-        *,
-        source: str,
-        name: str,
-        sample_defaults: SampleSettings,
-        max_tokens: int,
-    ) -> None:
-        """Freezes the pipeline's modules and puts them into evaluation mode.
-
-        Args:
-            pipeline: Loaded, on its device, in its precision.
-            source: What a second copy can be loaded from.
-            name: For people and for records.
-            sample_defaults: Size and sampler settings to use where nothing else is said.
-            max_tokens: Length that prompts are padded to with zeros. Prompts are not masked, so it
-                must be the length that the model was trained with (512 for the published weights).
-        """
-        for module in (pipeline.transformer, pipeline.text_encoder, pipeline.vae):
-            module.requires_grad_(requires_grad=False).eval()
-        self.source, self.name, self.pipeline = source, name, pipeline
-        self.sample_defaults, self.max_tokens = sample_defaults, max_tokens
-        self.network, self.vae = pipeline.transformer, pipeline.vae
-        self.device, self.dtype = self.network.device, self.network.dtype
-        self._scheduler = _euler(pipeline.scheduler)
-        shape = (1, self.vae.config.z_dim, 1, 1, 1)
-        self._mean = torch.tensor(self.vae.config.latents_mean, device=self.device).view(shape)
-        self._std = torch.tensor(self.vae.config.latents_std, device=self.device).view(shape)
-
-    def check(self, settings: SampleSettings) -> None:
+    def check(self, settings: SampleSettings, name: str) -> None:
         """Height and width must fill patches, and frames the VAE's chunks of four (plus one)."""
-        patch = self.network.config.patch_size
-        space = self.vae.config.scale_factor_spatial * max(patch[1], patch[2])
+        space = self.vae.config.scale_factor_spatial * max(self.patch[1:])
         if settings.height % space or settings.width % space:
             raise UserError(
-                f"Model {self.name} takes heights and widths that are multiples of {space} pixels, "
+                f"Model {name} takes heights and widths that are multiples of {space} pixels, "
                 f"not {settings.width}x{settings.height}. Choose others with --width and --height."
             )
-        frames = self.latent_shape(settings)[1]
-        if (settings.frames - 1) % _CHUNK or frames % patch[0]:
+        if (settings.frames - 1) % _CHUNK or self.shape(settings)[1] % self.patch[0]:
             raise UserError(
-                f"Model {self.name} takes 4n + 1 frames whose latent frames fill patches of "
-                f"{patch[0]}, not {settings.frames}. Choose another number with --frames."
+                f"Model {name} takes 4n + 1 frames whose latent frames fill patches of "
+                f"{self.patch[0]}, not {settings.frames}. Choose another number with --frames."
             )
 
-    def latent_shape(self, settings: SampleSettings) -> tuple[int, ...]:
+    def shape(self, settings: SampleSettings) -> tuple[int, ...]:
         """(channels, latent frames, latent height, latent width)."""
         config = self.vae.config
         return (
@@ -110,17 +67,6 @@ class Wan:
             settings.width // config.scale_factor_spatial,
         )
 
-    @torch.no_grad()
-    def embed(self, prompts: Sequence[str]) -> Conditions:
-        """UMT5 embeddings, zero from the end of each prompt on."""
-        text, _ = self.pipeline.encode_prompt(
-            prompt=list(prompts),
-            do_classifier_free_guidance=False,
-            max_sequence_length=self.max_tokens,
-        )
-        return Conditions({"text": text})
-
-    @torch.no_grad()
     def encode(self, frames: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b z f y x"]:
         """The posterior's mean, normalised per channel.
 
@@ -129,122 +75,90 @@ class Wan:
         """
         if (frames.shape[1] - 1) % _CHUNK:
             raise ValueError(f"The Wan VAE encodes 4n + 1 frames, not {frames.shape[1]}")
-        signed = frames.transpose(1, 2).to(self.device, self.vae.dtype) * 2 - 1
-        return (self.vae.encode(signed).latent_dist.mode().float() - self._mean) / self._std
+        signed = frames.transpose(1, 2).to(self.vae.dtype) * 2 - 1
+        mean, std = self._scales(frames)
+        return (self.vae.encode(signed).latent_dist.mode().float() - mean) / std
 
     def decode(self, latents: Float[Tensor, "b z f y x"]) -> Float[Tensor, "b t c h w"]:
         """Frames by the decoder itself: `AutoencoderKLWan.decode` clamps, which kills gradients."""
-        vae = self.vae
-        z = vae.post_quant_conv((latents * self._std + self._mean).to(vae.dtype))
-        vae.clear_cache()
-        parts = []
-        for i in range(z.shape[2]):
-            vae._conv_idx = [0]
-            parts.append(
-                vae.decoder(
-                    z[:, :, i : i + 1],
-                    feat_cache=vae._feat_map,
-                    feat_idx=vae._conv_idx,
-                    first_chunk=i == 0,
-                )
-            )
-        vae.clear_cache()
-        out = torch.cat(parts, dim=2)
-        if vae.config.patch_size is not None:
-            out = unpatchify(out, patch_size=vae.config.patch_size)
-        frames = (out.float() + 1) / 2
-        clamped: Tensor = _StraightThroughClamp.apply(frames)  # pyright: ignore[reportAssignmentType]
-        return clamped.transpose(1, 2)
+        return self.decode_some(latents, None, exact=True, checkpointed=False)
 
-    def timesteps(self, u: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
-        """Uniform, then the scheduler's shift; at least 0.001."""
-        shift = self._scheduler.shift
-        return (shift * u / (1 + (shift - 1) * u)).clamp(min=_LEAST_LEVEL)
+    def groups(self, latents: Float[Tensor, "b z f y x"]) -> list[range]:
+        """The numbers of the frames that each latent frame becomes."""
+        return wan_decode.groups(self.vae, latents.shape[2])
 
-    def noised(
+    def decode_some(
         self,
-        latents: Float[Tensor, " b *latent"],
-        noise: Float[Tensor, " b *latent"],
-        t: Float[Tensor, " b"],
-    ) -> Float[Tensor, " b *latent"]:
-        """(1 - t) latents + t noise."""
-        level = t.view(-1, *[1] * (latents.ndim - 1))
-        return (1 - level) * latents + level * noise
-
-    def target(
-        self,
-        latents: Float[Tensor, " b *latent"],
-        noise: Float[Tensor, " b *latent"],
-        t: Float[Tensor, " b"],  # noqa: ARG002  a straight path has one velocity
-    ) -> Float[Tensor, " b *latent"]:
-        """Noise - latents."""
-        return noise - latents
-
-    def predict(
-        self, noisy: Float[Tensor, " b *latent"], t: Float[Tensor, " b"], conditions: Conditions
-    ) -> Float[Tensor, " b *latent"]:
-        """The network's velocity at timestep 1000 t."""
-        return self.network(
-            hidden_states=noisy.to(self.dtype),
-            timestep=t * _TIMESTEPS,
-            encoder_hidden_states=conditions.tensors["text"].to(self.dtype),
-            return_dict=False,
-        )[0].float()
-
-    def schedule(self, steps: int) -> Float[Tensor, " n"]:
-        """The sigmas that `WanPipeline` itself would use, on the model's device."""
-        self._scheduler.set_timesteps(steps)
-        return torch.as_tensor(self._scheduler.sigmas, device=self.device)
-
-    def step(
-        self,
-        prediction: Float[Tensor, " b *latent"],
-        t_index: int,
-        latents: Float[Tensor, " b *latent"],
-        schedule: Float[Tensor, " n"],
-    ) -> Float[Tensor, " b *latent"]:
-        """Euler: latents + (t' - t) v."""
-        return latents + (schedule[t_index + 1] - schedule[t_index]) * prediction
-
-
-def load(source: str, *, name: str, device: torch.device | str, dtype: torch.dtype) -> Wan:
-    """A Wan 2.1 text-to-video model from a folder or the hub.
-
-    A folder may hold `shapes.json`, the settings that its weights were trained for: `frames` that
-    come out, `fps`, and arguments of the pipeline's call (`height`, `width`,
-    `num_inference_steps`, `guidance_scale`, `max_sequence_length`). Without it the published Wan
-    2.1 settings hold.
-    """
-    pipeline = WanPipeline.from_pretrained(source, dtype=dtype)
-    config: Any = pipeline.config
-    if config.boundary_ratio is not None or config.expand_timesteps:
-        raise UserError(
-            f"Model {source} is Wan 2.2 (two experts or per-token timesteps), which is not "
-            "supported yet. Use Wan 2.1, such as Wan-AI/Wan2.1-T2V-1.3B-Diffusers."
+        latents: Float[Tensor, "b z f y x"],
+        wanted: Sequence[int] | None,
+        *,
+        exact: bool,
+        checkpointed: bool,
+    ) -> Float[Tensor, "b t c h w"]:
+        """See `train.frames.PartialDecoder`."""
+        mean, std = self._scales(latents)
+        signed = wan_decode.decode(
+            self.vae,
+            (latents * std + mean).to(self.vae.dtype),
+            wanted=wanted,
+            exact=exact,
+            checkpointed=checkpointed,
         )
-    settings, tokens = _settings(Path(source) / "shapes.json")
-    return Wan(
-        pipeline.to(device), source=source, name=name, sample_defaults=settings, max_tokens=tokens
+        return pixels(signed)
+
+    def _scales(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        config = self.vae.config
+        mean, std = (like.new_tensor(x) for x in (config.latents_mean, config.latents_std))
+        return mean.view(1, -1, 1, 1, 1), std.view(1, -1, 1, 1, 1)
+
+
+def text(pipeline: Any, prompts: Sequence[str], tokens: int) -> Conditions:
+    """UMT5 embeddings, zero from the end of each prompt on.
+
+    Prompts are not masked, so `tokens` must be the length that the model was trained with.
+    """
+    embedded, _ = pipeline.encode_prompt(
+        prompt=list(prompts), do_classifier_free_guidance=False, max_sequence_length=tokens
     )
+    return Conditions({"text": embedded})
 
 
-def _settings(path: Path) -> tuple[SampleSettings, int]:
-    if not path.is_file():
-        return _PUBLISHED, _PUBLISHED_TOKENS
-    found = json.loads(path.read_text())
-    settings = SampleSettings(
-        frames=found["frames"],
-        height=found["height"],
-        width=found["width"],
-        fps=float(found["fps"]),
-        steps=found["num_inference_steps"],
-        guidance=float(found["guidance_scale"]),
+def velocity(network: Any, noisy: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
+    """The network's prediction at timestep 1000 t."""
+    return network(
+        hidden_states=noisy,
+        timestep=t * TIMESTEPS,
+        encoder_hidden_states=conditions.tensors["text"].to(noisy.dtype),
+        return_dict=False,
+    )[0]
+
+
+def load(source: str, *, name: str, device: torch.device | str, dtype: torch.dtype) -> Generator:
+    """A Wan text-to-video model from a folder or the hub: 2.1, or one of the two kinds of 2.2."""
+    pipeline: Any = WanPipeline.from_pretrained(source, dtype=dtype).to(device)
+    from train.models import ti2v, wan22  # they are made of this file's parts
+
+    if pipeline.config.expand_timesteps:
+        return ti2v.build(pipeline, source=source, name=name)
+    if pipeline.config.boundary_ratio is not None:
+        return wan22.build(pipeline, source=source, name=name)
+    return build(pipeline, source=source, name=name)
+
+
+def build(pipeline: Any, *, source: str, name: str) -> Generator:
+    """A Wan 2.1 text-to-video model of a pipeline at hand."""
+    defaults, tokens = settings(source, _PUBLISHED, TOKENS)
+    network = pipeline.transformer
+    return Generator(
+        source=source,
+        name=name,
+        pipeline=pipeline,
+        components={"transformer": network},
+        lora=PipelineLora(pipeline),
+        lora_targets=TARGETS,
+        sample_defaults=defaults,
+        parametrisation=flow(pipeline.scheduler),
+        autoencoder=WanAutoencoder(vae=pipeline.vae, patch=network.config.patch_size),
+        text=lambda prompts: text(pipeline, prompts, tokens),
+        call=velocity,
     )
-    return settings, found["max_sequence_length"]
-
-
-def _euler(scheduler: Any) -> FlowMatchEulerDiscreteScheduler:
-    """A private copy of the pipeline's Euler scheduler, or one with the shift of its UniPC."""
-    if isinstance(scheduler, FlowMatchEulerDiscreteScheduler):
-        return copy.deepcopy(scheduler)
-    return FlowMatchEulerDiscreteScheduler(shift=scheduler.config.flow_shift)

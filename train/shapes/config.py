@@ -48,7 +48,7 @@ class Config:
     caption_dropout: float = option(0.12, "share of captions dropped, for guidance")
     ema: float = option(0.999, "decay of the averaged weights")
     shift: float = option(2.0, "of the sampler's noise levels")
-    guidance: float = option(1.5, "classifier-free guidance that `shapes.json` recommends")
+    guidance: float = option(1.5, "classifier-free guidance that `sampling.json` recommends")
     encoder_clips: int = option(5000, "clips for the text-video encoder")
     encoder_steps: int = option(2500, "optimizer steps")
     encoder_batch: int = option(24, "clips per step")

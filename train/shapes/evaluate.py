@@ -53,11 +53,11 @@ class Config:
 
 def load(folder: Path, device: str = "cpu") -> tuple[WanPipeline, dict[str, Any]]:
     """The pipeline in float32 and the sampling settings that it was trained for."""
-    if not (folder / "shapes.json").exists():
-        raise UserError(f"{folder} holds no shapes.json: give a folder made by train.shapes")
+    if not (folder / "sampling.json").exists():
+        raise UserError(f"{folder} holds no sampling.json: give a folder made by train.shapes")
     pipe: Any = DiffusionPipeline.from_pretrained(folder, dtype=torch.float32).to(device)
     pipe.set_progress_bar_config(disable=True)
-    return pipe, json.loads((folder / "shapes.json").read_text())
+    return pipe, json.loads((folder / "sampling.json").read_text())
 
 
 def sample(

@@ -2,7 +2,7 @@
 
 Weights are stored as float16 under the plain file names (a `variant="fp16"` would have to be named
 on loading); load with `dtype=torch.float32`, else the text encoder stays in half precision.
-`shapes.json` beside them says how to sample. Left out on purpose: optimizer state; that is in the
+`sampling.json` beside them says how to sample. Left out on purpose: optimizer state; that is in the
 run's folder.
 """
 
@@ -41,8 +41,8 @@ and measured by
 
     python -m train.shapes.evaluate
 
-How to sample stands in `shapes.json`. Pass its `max_sequence_length` (the pipeline's own default of
-512 spoils the result) and its `num_frames`: where the VAE does not compress time, the pipeline
+How to sample stands in `sampling.json`. Pass its `max_sequence_length` (the pipeline's own default
+of 512 spoils the result) and its `num_frames`: where the VAE does not compress time, the pipeline
 makes one frame more than asked.
 
     pipe = DiffusionPipeline.from_pretrained("train/builtin/shapes", dtype=torch.float32)
@@ -86,7 +86,7 @@ def export(vae: AutoencoderKLWan, parts: Parts, config: Config, folder: Path) ->
         content = json.loads(path.read_text())
         if isinstance(content, dict) and content.pop("_name_or_path", None) is not None:
             path.write_text(json.dumps(content, indent=2) + "\n")
-    (folder / "shapes.json").write_text(json.dumps(sampling(config), indent=2) + "\n")
+    (folder / "sampling.json").write_text(json.dumps(sampling(config), indent=2) + "\n")
     card = CARD.format(
         frames=config.frames, size=config.size, ask=config.frames - 1,
         guidance=config.guidance, tokens=MAX_TOKENS,

@@ -1,0 +1,1 @@
+"""Networks of published generators that diffusers does not carry, under their published names."""
