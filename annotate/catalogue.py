@@ -237,8 +237,8 @@ class Catalogue:
         return self._here(campaign, after) & ~self._used("practice", after)
 
     def _used(self, use: str, after: int) -> Bool[np.ndarray, " n"]:
-        words = enumerate(self._strategies.words)
-        codes = [number for number, word in words if word.partition(":")[0] == use]
+        words = [word.partition(":")[0] for word in self._strategies.words]
+        codes = np.flatnonzero(np.array(words) == use)
         return np.isin(self._columns["strategy"].all[after:], codes)
 
     def _here(self, campaign: str, after: int) -> Bool[np.ndarray, " n"]:
@@ -250,8 +250,8 @@ class Catalogue:
 
     def special(self, campaign: str, use: str) -> list[Pair]:
         """The campaign's pairs that check people; `use`: the first word of their strategy."""
-        rows = np.flatnonzero(self._here(campaign, 0) & self._used(use, 0))
-        return [self.pair_at(int(row)) for row in rows]
+        found = self._here(campaign, 0) & self._used(use, 0)
+        return [self.pair_at(int(row)) for row in np.flatnonzero(found)]
 
     def margins(self, after: int = 0) -> Float[np.ndarray, " n"]:
         """OmniScore's margin per pair from row `after` on, NaN where there is none.
@@ -297,5 +297,4 @@ def _opinion(pairs: pl.DataFrame) -> Int[np.ndarray, " n"]:
 
 
 def _trains(strategies: pl.Series) -> Bool[np.ndarray, " n"]:
-    first = strategies.str.split(":").list.first()
-    return ~first.is_in(NEVER_TRAINS).to_numpy()
+    return ~strategies.str.split(":").list.first().is_in(NEVER_TRAINS).to_numpy()

@@ -81,6 +81,7 @@ def imported_by(root: Path, *arguments: str) -> set[str]:
         ("train.sample", "--help"),
         ("train.dpo", "--help"),
         ("train.vader", "--help"),
+        ("train.ddpo", "--help"),
         ("train.compare", "--help"),
     ],
     ids=lambda command: command[0],

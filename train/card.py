@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from train.export import loading
+from train.models import VideoModel
 from train.policy import WEIGHTS
 from train.runs import RunFolder, write_whole
 
@@ -21,33 +22,29 @@ _SOURCES = {
     "auto": "OmniScore's opinion (no person)",
     "posterior": "people's votes and calibrated OmniScore together",
 }
-_EXAMPLE = """from diffusers import DiffusionPipeline
-
-pipe = DiffusionPipeline.from_pretrained("{base}")
-"""
 
 
-def write(run: RunFolder, base: str, metrics: Mapping[str, float]) -> Path:
+def write(run: RunFolder, model: VideoModel, metrics: Mapping[str, float]) -> Path:
     """Writes the card of a run of `train.dpo` into its adapter's folder.
 
     Args:
         run: With its adapter saved.
-        base: Model that it was trained on, as `train.models.load` takes it.
+        model: What it was trained on.
         metrics: Of the finished run.
     """
     path = run.adapter / "README.md"
     lora = (run.adapter / WEIGHTS).is_file()
     kept = run.folder / "labels.jsonl"
     labels = len(kept.read_text().splitlines()) if kept.is_file() else 0
-    write_whole(path, _text(run, base, metrics, lora=lora, labels=labels))
+    write_whole(path, _text(run, model, metrics, lora=lora, labels=labels))
     return path
 
 
 def _text(
-    run: RunFolder, base: str, metrics: Mapping[str, float], *, lora: bool, labels: int
+    run: RunFolder, model: VideoModel, metrics: Mapping[str, float], *, lora: bool, labels: int
 ) -> str:
-    record, config = run.record, run.record.config
-    load = "\n".join(loading(run.adapter))
+    record, config, base = run.record, run.record.config, model.source
+    load = "\n".join(loading(run.adapter, model))
     source = str(config.get("labels", ""))
     facts = {
         "base model": base,
@@ -67,7 +64,7 @@ def _text(
                 "Weighted Diffusion-DPO on pairs of clips: `python -m train.dpo` of Second Look.",
                 _table(("what", "value"), facts),
                 "## How to load it",
-                f"```python\n{_EXAMPLE.format(base=base)}{load}\n```",
+                f"```python\n{load}\n```",
                 "## What the last evaluation found",
                 "On pairs of prompts that were held out; on training pairs where `held_out` is 0. "
                 "Where `chosen_rise` is above 0, it denoises preferred clips worse than the base.",

@@ -176,7 +176,7 @@ def _train(
         policy, folder, prompts=prompts, settings=settings, seed=config.seed, shown=config.grid
     )
     found |= {"reload_difference": done.difference}
-    say(f"Model card: {card.write(folder, model.source, found)}")
+    say(f"Model card: {card.write(folder, model, found)}")
     return folder.finish(config.db, found) if group.main else folder.record
 
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import diffusers
 import torch
 
 from data.console import say
 from train.grid import Grid
-from train.models import SampleSettings
+from train.models import SampleSettings, VideoModel
 from train.policy import WEIGHTS, Policy, Reloaded, compare_with_fresh
 from train.runs import RunFolder
 
@@ -61,19 +62,24 @@ def export(
         f"Loaded into a fresh pipeline, the adapter predicts the same: largest difference "
         f"{reloaded.difference:.2g} (to the base model {reloaded.drift:.2g})."
     )
-    source, dtype = policy.model.source, policy.model.dtype
     say(f"Adapter: {run.adapter}")
-    say(f'    pipe = DiffusionPipeline.from_pretrained("{source}", dtype={dtype})')
-    for line in loading(run.adapter):
+    for line in loading(run.adapter, policy.model):
         say(f"    {line}")
     return reloaded
 
 
-def loading(adapter: Path) -> list[str]:
-    """The lines of Python that put what was saved into a diffusers pipeline `pipe`."""
-    if (adapter / WEIGHTS).is_file():
-        return [f'pipe.load_lora_weights("{adapter}")']
+def loading(adapter: Path, model: VideoModel) -> list[str]:
+    """Python that loads what was saved: by diffusers alone where that can be, else by our own."""
     parts = sorted({path.parent for path in adapter.glob("*/*.safetensors")})
-    return [
+    lines = [
         f'pipe.{part.name} = type(pipe.{part.name}).from_pretrained("{part}")' for part in parts
     ]
+    if (adapter / WEIGHTS).is_file():
+        lines = model.lora.usage(adapter, WEIGHTS)
+    if lines and hasattr(diffusers, type(model.pipeline).__name__):
+        load = f'pipe = DiffusionPipeline.from_pretrained("{model.source}", dtype={model.dtype})'
+        return ["import torch", "from diffusers import DiffusionPipeline", "", load, *lines]
+    return [
+        "from pathlib import Path", "from train import models, policy", "",
+        f'model = models.load("{model.source}")', f'policy.load(model, Path("{adapter}"))',
+    ]  # fmt: skip

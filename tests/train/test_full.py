@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -14,6 +14,8 @@ from data.errors import UserError
 from tests.train import world
 from train import bank, card, components, dpo, full, models, policy, runs
 from train.models import VideoModel
+from train.models.generator import Generator
+from train.models.lora import NetworkLora
 
 
 @pytest.fixture(scope="module")
@@ -109,14 +111,22 @@ class TestTheCard:
         ):  # fmt: skip
             assert said in body
 
-    def test_of_a_lora_on_a_published_model(self, run: Path, tmp_path: Path) -> None:
+    def test_of_a_lora_on_a_published_model(
+        self, run: Path, tmp_path: Path, tiny_folder: Path
+    ) -> None:
+        model = cast("Generator", models.load(str(tiny_folder)))
+        model.source = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"
         folder = runs.reopen(run, "dpo", {"labels": "human", "weight_clip": 3.0})
         folder = runs.RunFolder(tmp_path, folder.record)
         folder.adapter.mkdir()
         (folder.adapter / policy.WEIGHTS).touch()
-        text = card.write(folder, "Wan-AI/Wan2.1-T2V-1.3B-Diffusers", {"loss": 0.5}).read_text()
+        text = card.write(folder, model, {"loss": 0.5}).read_text()
         assert text.startswith('---\nbase_model: "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"\n')
         assert "tags: [text-to-video, dpo, lora]" in text
         assert f'pipe.load_lora_weights("{tmp_path}/adapter")' in text
+        model.lora = NetworkLora(model.components)  # a pipeline without a loader: by our own
+        own = card.write(folder, model, {"loss": 0.5}).read_text()
+        assert "load_lora_weights" not in own
+        assert f'policy.load(model, Path("{tmp_path}/adapter"))' in own
         assert "people's votes" in text
         assert "weight_clip 3.0" in text

@@ -51,6 +51,10 @@ class PipelineLora:
         self._pipeline.save_lora_weights(folder, weight_name=file, **layers, **metadata)
         return [folder / file]
 
+    def usage(self, folder: Path, file: str) -> list[str]:  # noqa: ARG002  diffusers finds it
+        """See `LoraFiles`."""
+        return [f'pipe.load_lora_weights("{folder}")']
+
     def load(self, folder: Path, file: str, name: str) -> None:
         """See `LoraFiles`."""
         self._pipeline.load_lora_weights(str(folder), weight_name=file, adapter_name=name)
@@ -73,6 +77,10 @@ class NetworkLora:
             config = json.dumps(configs[part], indent=2, sort_keys=True)
             save_file(dict(states[part]), path, metadata={"format": "pt", _CONFIG: config})
         return list(files.values())
+
+    def usage(self, folder: Path, file: str) -> list[str]:  # noqa: ARG002  no pipeline reads them
+        """See `LoraFiles`."""
+        return []
 
     def load(self, folder: Path, file: str, name: str) -> None:
         """See `LoraFiles`."""

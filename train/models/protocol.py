@@ -112,6 +112,10 @@ class LoraFiles(Protocol):
         """
         ...
 
+    def usage(self, folder: Path, file: str) -> list[str]:
+        """Python that loads them into a diffusers pipeline `pipe`; empty where that cannot be."""
+        ...
+
     def load(self, folder: Path, file: str, name: str) -> None:
         """Puts the adapter of these files into the networks under the adapter name `name`.
 

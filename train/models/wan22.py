@@ -57,6 +57,15 @@ class ExpertLora:
             )
         return [folder / name for name in _files(file).values()]
 
+    def usage(self, folder: Path, file: str) -> list[str]:
+        """See `LoraFiles`."""
+        first, second = _files(file).values()
+        return [
+            f'pipe.load_lora_weights("{folder}", weight_name="{first}")',
+            f'pipe.load_lora_weights("{folder}", weight_name="{second}", '
+            "load_into_transformer_2=True)",
+        ]
+
     def load(self, folder: Path, file: str, name: str) -> None:
         """See `LoraFiles`."""
         for part, own in _files(file).items():
