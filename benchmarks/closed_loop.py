@@ -230,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    stages = parser.add_subparsers(dest="stage", required=True)
+    stages = parser.add_subparsers(dest="stage", required=True, metavar="COMMAND")
     label, train = stages.add_parser("labels"), stages.add_parser("train")
     drawn = stages.add_parser("figure")
     drawn.add_argument("measured", type=Path, nargs=2, help="--out of labels, --out of train")

@@ -148,8 +148,12 @@ def test_places_are_those_of_nearest_resizing():
 
 
 def test_frames_are_cut_to_512_px_and_not_rounded():
-    """VBench's mode `longer`: int(512 / 833 * 480) = int(295.03) and 512; 480 px stay."""
-    assert musiq_scorer.reduced(noise(1, 3, 480, 833)).shape[2:] == (295, 512)
+    """VBench's mode `longer`: int(512 / 832 * 480) = int(295.4); 480 px stay.
+
+    Its int() of both sides makes 511 of 512 / 833 * 833, which is 511.99... in floating point.
+    """
+    assert musiq_scorer.reduced(noise(1, 3, 480, 832)).shape[2:] == (295, 512)
+    assert musiq_scorer.reduced(noise(1, 3, 480, 833)).shape[2:] == (295, 511)
     assert musiq_scorer.reduced(noise(1, 3, 900, 601)).shape[2:] == (512, 341)  # 341.9
     assert musiq_scorer.reduced(noise(1, 3, 480, 512)).shape[2:] == (480, 512)
 

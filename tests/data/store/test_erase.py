@@ -269,6 +269,9 @@ def test_it_refuses_what_it_cannot_do(
 
 
 def test_not_under_a_running_app(owner: Owner, capsys: pytest.CaptureFixture[str]) -> None:
+    owner.add(
+        [Decision(id="d", topic="person", subject="ann", values={"counts": False}, time_ms=1)]
+    )
     assert main(["erase", "ann", "--db", str(owner.path)]) == 2
     assert "owned by process" in capsys.readouterr().err
 
