@@ -39,8 +39,10 @@ def together(size: int, work: Callable[..., None], *given: Any) -> list[int | No
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     context = multiprocessing.get_context("fork")
+    done = context.Barrier(size)
     processes = [
-        context.Process(target=_rank, args=(rank, size, port, work, given)) for rank in range(size)
+        context.Process(target=_rank, args=(rank, size, port, done, work, given))
+        for rank in range(size)
     ]
     for process in processes:
         process.start()
@@ -49,12 +51,15 @@ def together(size: int, work: Callable[..., None], *given: Any) -> list[int | No
     return [process.exitcode for process in processes]
 
 
-def _rank(rank: int, size: int, port: int, work: Callable[..., None], given: Any) -> None:
+def _rank(
+    rank: int, size: int, port: int, done: Any, work: Callable[..., None], given: Any
+) -> None:
     os.environ |= {
         "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size),
         "MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true",
     }  # fmt: skip
     work(*given)
+    done.wait(60)  # gloo resets the connection of a process that still reads when another exits
 
 
 def descend(model_folder: str, out: str, micro: int, sharded: bool = False) -> None:
