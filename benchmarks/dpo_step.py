@@ -48,7 +48,7 @@ from train.evaluate import PairErrors, pair_errors
 from train.memory import Checkpointing
 from train.models import Conditions, SampleSettings
 from train.models.generator import Generator
-from train.models.wan import TARGETS, velocity
+from train.models.wan import velocity
 from train.objective import Objective
 from train.parametrisation import Flow
 from train.policy import Policy
@@ -272,7 +272,7 @@ def _generator(
     nothing: Any = SimpleNamespace(components={}, shape=lambda _: latents)
     return Generator(
         source="random", name="random", pipeline=nothing, components={"transformer": network},
-        lora=nothing, lora_targets=TARGETS, autoencoder=nothing, call=velocity,
+        lora=nothing, autoencoder=nothing, call=velocity,
         text=lambda prompts: Conditions({"text": torch.zeros(len(prompts), *text)}),
         parametrisation=Flow(shift=5.0),
         sample_defaults=SampleSettings(

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from scorers.protocol import Card, check
+from scorers.protocol import Carded, check
 
 
 def consistency(features: Float[Tensor, "b t d"]) -> Float[Tensor, " b"]:
@@ -32,28 +32,15 @@ def cosine(one: Float[Tensor, "*b d"], other: Float[Tensor, "*b d"]) -> Float[Te
 
 
 @dataclass(frozen=True, kw_only=True)
-class Match:
+class Match(Carded):
     """A scorer that compares each frame with its own clip's prompt: cosine, mean over frames."""
 
-    name: str
-    version: str
-    card: Card
     seen: Callable[[Tensor], Tensor]
     """Frames `b t 3 h w` to features `b t d`."""
     said: Callable[[Sequence[str]], Tensor]
     """Prompts to features `b d` of the same space."""
     scale: float = 1.0
     """What the mean cosine is multiplied by."""
-
-    @property
-    def dimensions(self) -> tuple[str, ...]:
-        """The one of the card."""
-        return tuple(self.card.ranges)
-
-    @property
-    def differentiable(self) -> bool:
-        """As the card says."""
-        return self.card.differentiable
 
     def __call__(
         self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]

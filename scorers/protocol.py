@@ -87,14 +87,12 @@ class Reward(Scorer, Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measure:
-    """A scorer that is a function of the frames alone, with or without a network behind it."""
+class Carded:
+    """What a scorer says of itself, from its card."""
 
     name: str
     version: str
     card: Card
-    values: Callable[[Tensor], Tensor]
-    """Frames `b t 3 h w`, float32 in [0, 1], to raw values `b d`."""
 
     @property
     def dimensions(self) -> tuple[str, ...]:
@@ -105,6 +103,14 @@ class Measure:
     def differentiable(self) -> bool:
         """As the card says."""
         return self.card.differentiable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure(Carded):
+    """A scorer that is a function of the frames alone, with or without a network behind it."""
+
+    values: Callable[[Tensor], Tensor]
+    """Frames `b t 3 h w`, float32 in [0, 1], to raw values `b d`."""
 
     def __call__(
         self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]

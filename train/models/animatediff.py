@@ -42,7 +42,6 @@ def load(source: str, *, name: str, device: torch.device | str, dtype: torch.dty
         pipeline=pipeline,
         components={"unet": pipeline.unet},
         lora=PipelineLora(pipeline),
-        lora_targets=("to_q", "to_k", "to_v", "to_out.0"),
         sample_defaults=settings(source, _PUBLISHED, _TOKENS)[0],
         parametrisation=ddim(pipeline.scheduler),
         autoencoder=FrameVae(

@@ -28,7 +28,6 @@ from train.models.parts import VideoAutoencoder, discrete, settings
 from train.models.protocol import Conditions, SampleSettings
 
 PIPELINES = ("CogVideoXPipeline",)
-_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 _PUBLISHED = SampleSettings(frames=49, height=480, width=720, fps=8.0, steps=50, guidance=6.0)
 _PUBLISHED_1_5 = SampleSettings(frames=81, height=768, width=1360, fps=16.0, steps=50, guidance=6.0)
 _TOKENS = 226
@@ -51,7 +50,6 @@ def build(pipeline: Any, *, source: str, name: str) -> Generator:
         pipeline=pipeline,
         components={"transformer": network},
         lora=PipelineLora(pipeline),
-        lora_targets=_TARGETS,
         sample_defaults=defaults,
         parametrisation=discrete(CogVideoXDDIMScheduler.from_config(pipeline.scheduler.config)),
         autoencoder=VideoAutoencoder(

@@ -23,6 +23,8 @@ from torch import Tensor, nn
 from train.models.protocol import Album, Conditions, FirstFrames, LoraFiles, SampleSettings
 from train.parametrisation import Parametrisation, Shape
 
+ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+"""The projections of diffusers' attention."""
 Call = Callable[[Any, Tensor, Tensor, Conditions], Tensor]
 """(network, noisy latents in the weights' dtype, t, conditions) to the prediction."""
 Guide = Callable[[float, Tensor, Tensor], Tensor | float]
@@ -67,13 +69,13 @@ class Generator:
     """Loaded, on its device, in its precision; its modules are those of `.components`."""
     components: Mapping[str, nn.Module]
     lora: LoraFiles
-    lora_targets: tuple[str, ...]
     sample_defaults: SampleSettings
     parametrisation: Parametrisation
     autoencoder: Autoencoder
     text: Callable[[Sequence[str]], Conditions]
     """Prompts to conditions, called without gradient."""
     call: Call
+    lora_targets: tuple[str, ...] = ATTENTION
     image: Callable[[FirstFrames], Conditions] | None = None
     """First images to further conditions, called without gradient."""
     album: Album | None = None

@@ -25,7 +25,6 @@ from train.models.parts import VideoAutoencoder, evenly, flow, settings
 from train.models.protocol import Conditions, SampleSettings
 
 PIPELINES = ("HunyuanVideoPipeline",)
-_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 _TIMESTEPS = 1000
 _EMBEDDED_GUIDANCE = 6.0
 _PUBLISHED = SampleSettings(frames=129, height=720, width=1280, fps=24.0, steps=50, guidance=1.0)
@@ -48,19 +47,23 @@ def build(pipeline: Any, *, source: str, name: str) -> Generator:
         pipeline=pipeline,
         components={"transformer": network},
         lora=PipelineLora(pipeline),
-        lora_targets=_TARGETS,
         sample_defaults=defaults,
         parametrisation=flow(pipeline.scheduler, evenly),
-        autoencoder=VideoAutoencoder(
-            vae=pipeline.vae,
-            space=pipeline.vae_scale_factor_spatial,
-            time=pipeline.vae_scale_factor_temporal,
-            chunk=pipeline.vae_scale_factor_temporal,
-            patch=network.config.patch_size,
-            scale=pipeline.vae.config.scaling_factor,
-        ),
+        autoencoder=autoencoder(pipeline),
         text=lambda prompts: _text(pipeline, prompts, tokens),
         call=_velocity,
+    )
+
+
+def autoencoder(pipeline: Any) -> VideoAutoencoder:
+    """Of HunyuanVideo, and of 1.5."""
+    return VideoAutoencoder(
+        vae=pipeline.vae,
+        space=pipeline.vae_scale_factor_spatial,
+        time=pipeline.vae_scale_factor_temporal,
+        chunk=pipeline.vae_scale_factor_temporal,
+        patch=pipeline.transformer.config.patch_size,
+        scale=pipeline.vae.config.scaling_factor,
     )
 
 

@@ -25,12 +25,12 @@ from torch import Tensor
 
 from data.errors import UserError
 from train.models.generator import Generator
+from train.models.hunyuan import autoencoder
 from train.models.lora import NetworkLora
-from train.models.parts import VideoAutoencoder, evenly, flow, settings
+from train.models.parts import evenly, flow, settings
 from train.models.protocol import Conditions, SampleSettings
 
 PIPELINES = ("HunyuanVideo15Pipeline",)
-_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 _TIMESTEPS = 1000
 _PUBLISHED = SampleSettings(frames=121, height=480, width=848, fps=24.0, steps=50, guidance=6.0)
 _TOKENS = 1000
@@ -64,17 +64,9 @@ def build(pipeline: Any, *, source: str, name: str) -> Generator:
         pipeline=pipeline,
         components=components,
         lora=NetworkLora(components),
-        lora_targets=_TARGETS,
         sample_defaults=defaults,
         parametrisation=flow(pipeline.scheduler, evenly),
-        autoencoder=VideoAutoencoder(
-            vae=pipeline.vae,
-            space=pipeline.vae_scale_factor_spatial,
-            time=pipeline.vae_scale_factor_temporal,
-            chunk=pipeline.vae_scale_factor_temporal,
-            patch=network.config.patch_size,
-            scale=pipeline.vae.config.scaling_factor,
-        ),
+        autoencoder=autoencoder(pipeline),
         text=lambda prompts: _text(pipeline, prompts),
         call=_velocity,
     )

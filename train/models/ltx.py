@@ -26,7 +26,6 @@ from train.models.parts import VideoAutoencoder, evenly, flow, settings
 from train.models.protocol import Conditions, SampleSettings
 
 PIPELINES = ("LTXPipeline",)
-_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 _TIMESTEPS = 1000
 _PUBLISHED = SampleSettings(frames=161, height=512, width=704, fps=25.0, steps=50, guidance=3.0)
 _TOKENS = 128
@@ -47,7 +46,6 @@ def build(pipeline: Any, *, source: str, name: str) -> Generator:
         pipeline=pipeline,
         components={"transformer": pipeline.transformer},
         lora=PipelineLora(pipeline),
-        lora_targets=_TARGETS,
         sample_defaults=defaults,
         parametrisation=flow(pipeline.scheduler, evenly),
         autoencoder=_autoencoder(pipeline),

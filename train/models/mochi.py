@@ -28,7 +28,6 @@ from train.models.protocol import Conditions, SampleSettings
 from train.parametrisation import Flow, Shape
 
 PIPELINES = ("MochiPipeline",)
-_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 _TIMESTEPS = 1000
 _THRESHOLD = 0.025  # noise that the linear half of the levels takes away
 _PUBLISHED = SampleSettings(frames=85, height=480, width=848, fps=30.0, steps=64, guidance=4.5)
@@ -50,7 +49,6 @@ def build(pipeline: Any, *, source: str, name: str) -> Generator:
         pipeline=pipeline,
         components={"transformer": pipeline.transformer},
         lora=PipelineLora(pipeline),
-        lora_targets=_TARGETS,
         sample_defaults=defaults,
         parametrisation=Flow(levels=_levels),
         autoencoder=_autoencoder(pipeline),

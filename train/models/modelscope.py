@@ -46,7 +46,6 @@ def load(source: str, *, name: str, device: torch.device | str, dtype: torch.dty
         pipeline=pipeline,
         components=components,
         lora=NetworkLora(components),
-        lora_targets=("to_q", "to_k", "to_v", "to_out.0"),
         sample_defaults=settings(source, _PUBLISHED, _TOKENS)[0],
         parametrisation=ddim(pipeline.scheduler),
         autoencoder=FrameVae(vae=pipeline.vae, multiple=8),

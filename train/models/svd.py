@@ -42,7 +42,6 @@ from train.parametrisation import Edm, Shape
 PIPELINES = ("StableVideoDiffusionPipeline",)
 MOTION, IMAGE_NOISE = 127, 0.02
 """Published: the motion bucket, and the deviation of the image's noise in [-1, 1]."""
-_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 _LOG_MEAN, _LOG_STD = 0.7, 1.6
 
 
@@ -167,7 +166,6 @@ def build(pipeline: Any, *, source: str, name: str, noise: float) -> Generator:
         pipeline=pipeline,
         components={"unet": unet},
         lora=NetworkLora({"unet": unet}),
-        lora_targets=_TARGETS,
         sample_defaults=defaults,
         parametrisation=edm(pipeline.scheduler),
         autoencoder=vae,

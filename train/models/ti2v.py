@@ -89,7 +89,6 @@ def _parts(pipeline: Any, source: str, name: str) -> dict[str, Any]:
         "pipeline": pipeline,
         "components": {"transformer": network},
         "lora": PipelineLora(pipeline),
-        "lora_targets": wan.TARGETS,
         "sample_defaults": defaults,
         "parametrisation": flow(pipeline.scheduler),
         "autoencoder": wan.WanAutoencoder(vae=pipeline.vae, patch=network.config.patch_size),

@@ -34,7 +34,6 @@ from train.nets.videocrafter import VideoCrafterUNet
 from train.parametrisation import Discrete
 
 PIPELINES = ("VideoCrafterPipeline",)
-LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 TOKENS = 77
 _PUBLISHED = SampleSettings(frames=16, height=320, width=512, fps=10.0, steps=50, guidance=12.0)
 _SCALED = 400  # timesteps over which the input scaling falls
@@ -102,7 +101,6 @@ def assemble(
         pipeline=pipeline,
         components={"unet": pipeline.unet},
         lora=PipelineLora(pipeline),
-        lora_targets=LORA_TARGETS,
         sample_defaults=sample_defaults,
         parametrisation=parametrisation,
         autoencoder=frames(

@@ -28,7 +28,6 @@ from train.models.parts import flow, pixels, settings
 from train.models.protocol import Conditions, SampleSettings
 
 PIPELINES = ("WanPipeline",)
-TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 TIMESTEPS = 1000  # the network's clock: 1000 is pure noise
 _CHUNK = 4  # frames per pass of the VAE's encoder after the first; it drops what does not fill one
 _PUBLISHED = SampleSettings(frames=81, height=480, width=832, fps=16.0, steps=50, guidance=5.0)
@@ -155,7 +154,6 @@ def build(pipeline: Any, *, source: str, name: str) -> Generator:
         pipeline=pipeline,
         components={"transformer": network},
         lora=PipelineLora(pipeline),
-        lora_targets=TARGETS,
         sample_defaults=defaults,
         parametrisation=flow(pipeline.scheduler),
         autoencoder=WanAutoencoder(vae=pipeline.vae, patch=network.config.patch_size),

@@ -122,7 +122,6 @@ def build(pipeline: Any, *, source: str, name: str) -> Generator:
         source=source,
         name=name,
         pipeline=pipeline,
-        lora_targets=wan.TARGETS,
         sample_defaults=defaults,
         parametrisation=flow(pipeline.scheduler),
         autoencoder=wan.WanAutoencoder(

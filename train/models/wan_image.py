@@ -20,7 +20,7 @@ from torch import Tensor
 
 from data.errors import UserError
 from train.models import ti2v, wan, wan22
-from train.models.generator import Generator
+from train.models.generator import ATTENTION, Generator
 from train.models.parts import flow, settings
 from train.models.protocol import Conditions, FirstFrames, SampleSettings
 
@@ -91,7 +91,7 @@ def load(source: str, *, name: str, device: torch.device | str, dtype: torch.dty
         source=source,
         name=name,
         pipeline=pipeline,
-        lora_targets=wan.TARGETS + (() if config.image_dim is None else _OF_IMAGE),
+        lora_targets=ATTENTION + (() if config.image_dim is None else _OF_IMAGE),
         sample_defaults=defaults,
         parametrisation=flow(pipeline.scheduler),
         autoencoder=wan.WanAutoencoder(vae=pipeline.vae, patch=config.patch_size),
