@@ -41,10 +41,10 @@ from data.profile import Profile
 from data.records import Candidate, Preference, Prompt, Vote
 from data.store import Store
 from train import dpo
-from train.arms import sampled
-from train.duels import BASE, ORACLE
-from train.labelled import Labelled
-from train.prompts import read
+from train.comparison.arms import sampled
+from train.comparison.duels import BASE, ORACLE
+from train.preference.labelled import Labelled
+from train.sampling.prompts import read
 
 CROWD = Crowd({"w0": 0.85, "w1": 0.8, "w2": 0.75, "w3": 0.7})
 STEP = 25

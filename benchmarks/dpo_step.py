@@ -42,16 +42,18 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from data.console import say, table
-from train import memory, plan, policy
-from train.batches import PairBatch
-from train.evaluate import PairErrors, pair_errors
-from train.memory import Checkpointing
+from train import policy
 from train.models import Conditions, SampleSettings
 from train.models.generator import Generator
 from train.models.wan import velocity
-from train.objective import Objective
 from train.parametrisation import Flow
 from train.policy import Policy
+from train.preference import plan
+from train.preference.batches import PairBatch
+from train.preference.evaluate import PairErrors, pair_errors
+from train.preference.objective import Objective
+from train.run import memory
+from train.run.memory import Checkpointing
 
 BASELINE = "batched, live reference"
 _BETA = 1000.0

@@ -42,9 +42,9 @@ from data.console import say
 from data.records import Candidate, Pair, Preference, Prompt, Run
 from data.store import Store
 from train import ddpo, dpo, models, policy, sample, vader
-from train.labelled import Labelled
-from train.prompts import read
-from train.rollout import clip_seed, generate
+from train.preference.labelled import Labelled
+from train.sampling.prompts import read
+from train.sampling.rollout import clip_seed, generate
 
 CANDIDATES = 4  # clips per prompt that DPO picks the best and the worst of; VideoDPO: 4
 
@@ -92,7 +92,7 @@ class Study:
 
 
 def _sampled(model: Any, config: sample.Config, prompts: Sequence[str]) -> Iterator[np.ndarray]:
-    from train.origin import sampler_settings
+    from train.sampling.origin import sampler_settings
 
     seeds = [clip_seed(9, text, 0) for text in prompts]
     return generate(model, prompts, seeds, sampler_settings(model, config), batch=16)

@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.curves import Band, figure
 from data.agreement import Share, duel, win_rate
 from data.console import table
-from train.duels import BASE, TIE
+from train.comparison.duels import BASE, TIE
 
 ARMS = ("auto", "human", "posterior")
 Row = dict[str, Any]

@@ -28,10 +28,10 @@ from data.profile import Profile
 from data.records import Candidate, Pair, Preference, Prompt, Run
 from data.store import Store
 from train import dpo, sample, vader
-from train.arms import sampled
-from train.duels import BASE, ORACLE, all_duels, means
-from train.labelled import Labelled
-from train.prompts import read
+from train.comparison.arms import sampled
+from train.comparison.duels import BASE, ORACLE, all_duels, means
+from train.preference.labelled import Labelled
+from train.sampling.prompts import read
 
 LEAST_GAP = 0.05
 """Pairs whose oracle scores lie closer than this are not trained on."""

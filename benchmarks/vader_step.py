@@ -32,13 +32,14 @@ from torch.autograd.graph import save_on_cpu, saved_tensors_hooks
 import scorers
 from benchmarks import random_wan
 from data.console import say, table
-from train import models, policy, rewards
-from train.backprop import Backprop, Draws
-from train.frames import Scoring
+from train import models, policy
 from train.models import SampleSettings
 from train.policy import Policy
-from train.rewarded import RolloutAndReward
-from train.rollout import Guidance
+from train.reward import rewards
+from train.reward.backprop import Backprop, Draws
+from train.reward.frames import Scoring
+from train.reward.rewarded import RolloutAndReward
+from train.sampling.rollout import Guidance
 
 PROMPT = "a red circle moving left"
 DRAWS = Draws(seed=0, step=0, clips=[(PROMPT, 0)])

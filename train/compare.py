@@ -6,13 +6,13 @@
 
 1. Agreement of the votes with OmniScore, quoted from blind votes (`data.agreement`). 2. Each arm
 that names a label source is trained with `train.dpo` on the pairs that *all* of them label, with
-the same settings, seed, noise and order of pairs (`train.entrants`); any other arm is an adapter
-that exists. 3. The base model and every arm sample the same held-out prompts from the same noise;
-clips are judged by OmniScore, by a scorer that no arm was trained on (`--judge`), and on `shapes`
-by the oracle (`train.arms`). 4. Win rates, ties (within 0.01) as half, with a bootstrap over
-prompts: a table, `report.json`, and `report.html` with the clips side by side. 5. With `--people`
-the clips become blind pairs in a campaign of their own; once people have voted on them in the app,
-`--finish` adds who won by their votes (`train.panel`).
+the same settings, seed, noise and order of pairs (`train.comparison.entrants`); any other arm is an
+adapter that exists. 3. The base model and every arm sample the same held-out prompts from the same
+noise; clips are judged by OmniScore, by a scorer that no arm was trained on (`--judge`), and on
+`shapes` by the oracle (`train.comparison.arms`). 4. Win rates, ties (within 0.01) as half, with a
+bootstrap over prompts: a table, `report.json`, and `report.html` with the clips side by side. 5.
+With `--people` the clips become blind pairs in a campaign of their own; once people have voted on
+them in the app, `--finish` adds who won by their votes (`train.comparison.panel`).
 
 What it says is about this model, these prompts and one training seed: an interval covers the
 prompts that were drawn, not another training run. OmniScore as the judge favours the arm that it
@@ -36,11 +36,11 @@ from data.decisions import counted
 from data.errors import UserError, user_errors
 from data.records import Decision, Pair, Prompt, Vote
 from data.store import Store
-from train.duels import BASE, TIE, Duel, Sampled, all_duels, duel_table, means
-from train.options import option, parser
+from train.comparison.duels import BASE, TIE, Duel, Sampled, all_duels, duel_table, means
+from train.run.options import option, parser
 
 if TYPE_CHECKING:  # these import torch: --help does not wait for it
-    from train.runs import RunFolder
+    from train.run.runs import RunFolder
 
 _DEMO = "builtin:32"
 
@@ -95,10 +95,10 @@ def run(config: Config) -> RunFolder:
         UserError: nothing to train on, no prompts, an unknown arm or profile.
     """
     from scorers.run import profile_in
-    from train import runs
-    from train.arms import sampled
-    from train.entrants import costs, found, trained
-    from train.origin import find_adapter
+    from train.comparison.arms import sampled
+    from train.comparison.entrants import costs, found, trained
+    from train.run import runs
+    from train.sampling.origin import find_adapter
 
     pairs, votes, snapshot = _records(config.db)
     profile = profile_in(config.db, config.profile or usual_profile(pairs))
@@ -155,8 +155,8 @@ def finish(run_folder: str) -> RunFolder:
     Raises:
         UserError: not a comparison, or one without `--people`.
     """
-    from train import runs
-    from train.panel import Meeting, verdicts
+    from train.comparison.panel import Meeting, verdicts
+    from train.run import runs
 
     folder = runs.reopen(run_folder, "compare", {})
     config = Config(**folder.record.config)
@@ -183,7 +183,7 @@ def _asked(
     config: Config, folder: RunFolder, clips: Sequence[Sampled], arms: Mapping[str, str]
 ) -> dict[str, Any]:
     """Put the arms' clips before people, told by their adapters; what the report keeps of it."""
-    from train import panel
+    from train.comparison import panel
 
     questions = [name.strip() for name in config.questions.split(",") if name.strip()]
     meetings = panel.ask(
@@ -201,8 +201,8 @@ def _asked(
 
 def _reported(folder: RunFolder, facts: dict[str, Any], duels: Sequence[Duel]) -> None:
     """Table, JSON and page; and the run's record, with every win rate."""
-    from train import runs
-    from train.report import write
+    from train.comparison.report import write
+    from train.run import runs
 
     config = Config(**folder.record.config)
     say(duel_table(duels))
@@ -236,7 +236,7 @@ def held_out_prompts(config: Config) -> list[str]:
     Raises:
         UserError: there are none, or they belong to the split `train`.
     """
-    from train.prompts import read
+    from train.sampling.prompts import read
 
     with Store.open(config.db) as store:
         known = cast("list[Prompt]", store.all("prompts"))

@@ -13,9 +13,9 @@ sampler step:
     r = exp(log p(next latents) - log p when they were sampled)
 
 with log p the mean over latents' elements, as in the authors' code (c = 1e-4 belongs to it). The
-sampler is DDIM with `--eta` 1 in every parametrisation (`train.rollout.ancestral`); the last step
-is sure and has no part. Model, adapter, rewards and prompts are those of `train.vader`
-(`train.reward_run`), and randomness is by counter.
+sampler is DDIM with `--eta` 1 in every parametrisation (`train.sampling.rollout.ancestral`); the
+last step is sure and has no part. Model, adapter, rewards and prompts are those of `train.vader`
+(`train.reward.reward_run`), and randomness is by counter.
 
 Left out on purpose: rewards' statistics per prompt, several devices, and a pull towards the base.
 """
@@ -29,11 +29,11 @@ from typing import TYPE_CHECKING, Any
 from data.console import say
 from data.errors import UserError, user_errors
 from data.records import Run
-from train.options import option, parser
-from train.vader_config import Shared
+from train.reward.vader_config import Shared
+from train.run.options import option, parser
 
 if TYPE_CHECKING:  # these import torch: --help does not wait for it
-    from train.runs import RunFolder
+    from train.run.runs import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +54,8 @@ def run(config: Config) -> Run:
     Raises:
         UserError: no prompts, an unknown reward, or clips that `updates` does not divide.
     """
-    from train import reward_run
-    from train.origin import located
+    from train.reward import reward_run
+    from train.sampling.origin import located
 
     if config.batch % config.updates:
         raise UserError(
@@ -73,7 +73,8 @@ def resume(run_folder: str, steps: int | None = None) -> Run:
         run_folder: Of a run of this command.
         steps: A new total number of steps; None keeps the run's.
     """
-    from train import reward_run, runs
+    from train.reward import reward_run
+    from train.run import runs
 
     folder = runs.reopen(run_folder, "ddpo", {} if steps is None else {"steps": steps})
     config = Config(**folder.record.config)
@@ -84,11 +85,12 @@ def _train(config: Config, prompts: Sequence[str], folder: RunFolder) -> Run:
     import torch
     from tqdm import tqdm
 
-    from train import ascent, loop, reward_run
-    from train.distributed import ALONE
-    from train.export import export
-    from train.trackers import names, tracked
-    from train.trajectory import Chances, update
+    from train.preference import loop
+    from train.reward import ascent, reward_run
+    from train.reward.trajectory import Chances, update
+    from train.run.distributed import ALONE
+    from train.run.export import export
+    from train.run.trackers import names, tracked
 
     model = reward_run.loaded(config, ALONE)
     settings = reward_run.sampled_at(model, config)

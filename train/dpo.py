@@ -15,10 +15,11 @@ Read `chosen_rise` before the loss: it says how much worse the policy denoises t
 people preferred. It rises in every DPO run; beyond `--rise-limit` samples get worse while loss and
 accuracy go on improving.
 
-While it runs, `train.monitor` looks at margins by noise level, at the distance to the reference and
-at samples; `--stop-rises` and `--stop-drift` end a run, and say why.
+While it runs, `train.preference.monitor` looks at margins by noise level, at the distance to the
+reference and at samples; `--stop-rises` and `--stop-drift` end a run, and say why.
 
-Several devices: `accelerate launch -m train.dpo ...` (`train.distributed`; --batch is that of all).
+Several devices: `accelerate launch -m train.dpo ...` (`train.run.distributed`; --batch is that of
+all).
 
 Left out on purpose: learning-rate schedules.
 """
@@ -31,17 +32,17 @@ from typing import TYPE_CHECKING, Any
 
 from data.console import say
 from data.errors import UserError, user_errors
-from train.dpo_config import Config
-from train.options import parser
-from train.presets import PRESETS, settled
+from train.preference.dpo_config import Config
+from train.preference.presets import PRESETS, settled
+from train.run.options import parser
 
 if TYPE_CHECKING:  # these import torch: --help does not wait for it
     from data.records import Run
-    from train.distributed import Group
-    from train.labelled import Labelled
     from train.models import SampleSettings, VideoModel
-    from train.reference import ReferenceErrors
-    from train.runs import RunFolder
+    from train.preference.labelled import Labelled
+    from train.preference.reference import ReferenceErrors
+    from train.run.distributed import Group
+    from train.run.runs import RunFolder
 
 __all__ = ["Config", "main", "resume", "run"]
 
@@ -59,10 +60,11 @@ def run(
     Raises:
         UserError: Whatever the person at the keyboard can mend.
     """
-    from train import distributed, dpo_parts
-    from train.labelled import read
-    from train.mishaps import explained
-    from train.origin import located
+    from train.preference import dpo_parts
+    from train.preference.labelled import read
+    from train.run import distributed
+    from train.run.mishaps import explained
+    from train.sampling.origin import located
 
     group = distributed.join(config.device)
     distributed.demand_equal_shares(config.batch, group)
@@ -80,8 +82,8 @@ def run(
 
 
 def _begin(config: Config, labelled: Labelled) -> RunFolder:
-    from train import runs
-    from train.labelled import write
+    from train.preference.labelled import write
+    from train.run import runs
 
     folder = runs.begin(
         config.db, "dpo", config, out=config.out, snapshot=labelled.snapshot, labels=labelled.digest
@@ -97,9 +99,10 @@ def resume(run_folder: str, steps: int | None = None) -> Run:
         run_folder: Of a run of this command.
         steps: A new total number of steps; None keeps the run's.
     """
-    from train import distributed, dpo_parts, runs
-    from train.labelled import relabelled
-    from train.mishaps import explained
+    from train.preference import dpo_parts
+    from train.preference.labelled import relabelled
+    from train.run import distributed, runs
+    from train.run.mishaps import explained
 
     changes = {} if steps is None else {"steps": steps}
     group = distributed.join()
@@ -122,14 +125,15 @@ def _train(
     group: Group,
     known: ReferenceErrors | None = None,
 ) -> Run:
-    from train import beginnings, card, dpo_parts, loop, memory, passes
-    from train.descend import descend, monitored
-    from train.export import export
-    from train.grid import Grid
-    from train.labelled import split
-    from train.progress import announce
-    from train.reference import ReferenceErrors, context
-    from train.trackers import names, tracked
+    from train.preference import beginnings, dpo_parts, loop, passes
+    from train.preference.descend import descend, monitored
+    from train.preference.labelled import split
+    from train.preference.progress import announce
+    from train.preference.reference import ReferenceErrors, context
+    from train.run import card, memory
+    from train.run.export import export
+    from train.run.grid import Grid
+    from train.run.trackers import names, tracked
 
     train, held_out = split(labelled, config.held_out)
     announce(folder, config.labels, labelled, settings, train=train, held_out=held_out)

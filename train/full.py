@@ -23,7 +23,7 @@ from data.errors import UserError
 from train import components
 from train.models import VideoModel
 from train.policy import Policy
-from train.sharded import spread, whole
+from train.run.sharded import spread, whole
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ with; the others by name are in `LOSSES`, `sft` adds the chosen clip's own error
 `anchored` the distance to the reference's predictions.
 
 An error is one number per clip (`clip_error`), or one per clip and segment: each segment then has a
-margin and a loss of its own. `train.objective` has the ways to cut a clip.
+margin and a loss of its own. `train.preference.objective` has the ways to cut a clip.
 
 Left out on purpose: a reference that moves, and weights inside the logarithm.
 """

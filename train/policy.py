@@ -33,10 +33,11 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from data.errors import UserError
-from train import bank, components, memory, models
+from train import bank, components, models
 from train.models import Conditions, VideoModel, lora
 from train.models.protocol import FirstFrames
-from train.sharded import spread, whole
+from train.run import memory
+from train.run.sharded import spread, whole
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
 """Name of the adapter's file in its folder: the one that diffusers looks for."""

@@ -16,7 +16,7 @@ Several processes each make their own part of the job, every N-th clip of the wh
 it again, alone or in other parts.
 
 Prompts come one per line, or as a table (CSV, TSV, JSONL, Parquet) whose column `image` names the
-first image of image-to-video (`train.prompt_table`, `train.first_image`).
+first image of image-to-video (`train.sampling.prompt_table`, `train.sampling.first_image`).
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from data.console import say
 from data.errors import UserError, user_errors
 from data.records import Candidate, Prompt, digest
 from data.store import Store, add
-from train.options import parser
-from train.sample_config import Config, Shard
+from train.run.options import parser
+from train.sampling.sample_config import Config, Shard
 
 if TYPE_CHECKING:
     import numpy as np
 
     from train.models.protocol import SampleSettings, VideoModel
-    from train.rollout import Guidance
+    from train.sampling.rollout import Guidance
 
 __all__ = ["Config", "Wanted", "main", "plan", "run"]
 _DEMO = "builtin:24"
@@ -66,7 +66,8 @@ def run(config: Config) -> list[Candidate]:
     """Make and record what is missing of this process's part; returns the new candidates."""
     import torch
 
-    from train import first_image, models, origin, policy
+    from train import models, policy
+    from train.sampling import first_image, origin
 
     shard = Shard.of(config.shard)
     prompts, images = _prompts(config)
@@ -108,7 +109,7 @@ def plan(
         settings: That all clips share.
         images: What a clip remembers of its first image, by prompt; for image-to-video.
     """
-    from train.rollout import clip_seed
+    from train.sampling.rollout import clip_seed
 
     own = images or {}
     return [
@@ -126,8 +127,8 @@ def plan(
 
 def _prompts(config: Config) -> tuple[list[Prompt], dict[str, str]]:
     """The prompts, and the image that the job names for each; empty where it names none."""
-    from train import prompt_table
-    from train import prompts as sources
+    from train.sampling import prompt_table
+    from train.sampling import prompts as sources
 
     default = _DEMO if config.model == "shapes" else ""
     prompts = sources.read(config.prompts, config.split, db=config.db, default=default)
@@ -183,8 +184,8 @@ def _sampled(
 ) -> list[np.ndarray]:
     import torch
 
-    from train import first_image
-    from train.rollout import Guidance, clips
+    from train.sampling import first_image
+    from train.sampling.rollout import Guidance, clips
 
     texts, seeds = [clip.prompt.text for clip in some], [clip.seed for clip in some]
     memories = [clip.settings for clip in some]

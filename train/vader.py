@@ -5,17 +5,17 @@
 Each step samples a batch of clips from the policy for train prompts, decodes what is scored, scores
 it with differentiable scorers, and sends the gradient back through the decoder and some steps of
 the sampler into the LoRA (VADER, Prabhudesai et al. 2024: the last step, through both branches of
-classifier-free guidance). `train.backprop` has the other ways. All randomness is by counter: the
-same command gives the same adapter on the CPU, bit for bit, also across `--resume`.
+classifier-free guidance). `train.reward.backprop` has the other ways. All randomness is by counter:
+the same command gives the same adapter on the CPU, bit for bit, also across `--resume`.
 
-A reward can be hacked, and then rises while clips get worse: `train.watch` looks at fixed clips
-beside the base model's, by the reward, by `--watch SCORER` and by what needs no scorer, and ends
-the run with a reason. The adapter that is kept is then that of the last look without complaint.
-K = 1 changes what the last step can still change, appearance rather than motion. Judge with
-something else than the reward (`python -m train.compare`).
+A reward can be hacked, and then rises while clips get worse: `train.reward.watch` looks at fixed
+clips beside the base model's, by the reward, by `--watch SCORER` and by what needs no scorer, and
+ends the run with a reason. The adapter that is kept is then that of the last look without
+complaint. K = 1 changes what the last step can still change, appearance rather than motion. Judge
+with something else than the reward (`python -m train.compare`).
 
 Several devices: `accelerate launch -m train.vader ...`; --batch is that of all, and gradients meet
-in one module's forward (`train.rewarded`).
+in one module's forward (`train.reward.rewarded`).
 
 An image-to-video model takes its first images from `--image`, or from a table of prompts; with
 `--rounds` it makes long clips, each part going on from the last frame of the one before.
@@ -32,17 +32,17 @@ from typing import TYPE_CHECKING, Any
 from data.console import say
 from data.errors import UserError, user_errors
 from data.records import Run
-from train.options import parser
-from train.vader_config import PRESETS, Config, configured
+from train.reward.vader_config import PRESETS, Config, configured
+from train.run.options import parser
 
 if TYPE_CHECKING:  # these import torch: --help does not wait for it
     from pathlib import Path
 
-    from train.distributed import Group
-    from train.lookout import Lookout
-    from train.passes import Descent
-    from train.reward_run import Parts
-    from train.runs import RunFolder
+    from train.preference.passes import Descent
+    from train.reward.lookout import Lookout
+    from train.reward.reward_run import Parts
+    from train.run.distributed import Group
+    from train.run.runs import RunFolder
 
 _LESS = (
     "a smaller --micro, --checkpointing network,decoder,reward, --decoder-gradient chosen, "
@@ -57,9 +57,10 @@ def run(config: Config) -> Run:
     Raises:
         UserError: no prompts, an unknown reward, or a gradient that is not finite.
     """
-    from train import distributed, reward_run
-    from train.mishaps import explained
-    from train.origin import located
+    from train.reward import reward_run
+    from train.run import distributed
+    from train.run.mishaps import explained
+    from train.sampling.origin import located
 
     group = distributed.join(config.device)
     distributed.demand_equal_shares(config.batch, group)
@@ -79,8 +80,9 @@ def resume(run_folder: str, steps: int | None = None) -> Run:
         run_folder: Of a run of this command.
         steps: A new total number of steps; None keeps the run's.
     """
-    from train import distributed, reward_run, runs
-    from train.mishaps import explained
+    from train.reward import reward_run
+    from train.run import distributed, runs
+    from train.run.mishaps import explained
 
     changes = {} if steps is None else {"steps": steps}
     group = distributed.join()
@@ -102,10 +104,11 @@ def _train(
 ) -> Run:
     import torch
 
-    from train import ascent, loop, reward_run
-    from train.export import export
-    from train.lookout import Lookout
-    from train.trackers import names, tracked
+    from train.preference import loop
+    from train.reward import ascent, reward_run
+    from train.reward.lookout import Lookout
+    from train.run.export import export
+    from train.run.trackers import names, tracked
 
     policy = parts.policy
     optimizer = torch.optim.AdamW(policy.parameters, lr=config.lr, weight_decay=0.0)
@@ -144,7 +147,8 @@ def _climb(
     """The updates from `first` on, until they are done or the lookout ends them; the last one's."""
     from tqdm import tqdm
 
-    from train import ascent, loop
+    from train.preference import loop
+    from train.reward import ascent
 
     metrics: dict[str, float] = {}
     with tqdm(range(first, config.steps), desc="vader", unit="step", disable=None) as bar:

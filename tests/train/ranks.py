@@ -21,12 +21,14 @@ from typing import Any
 import torch
 
 from data.records import Preference
-from train import bank, distributed, dpo, loop, models, passes
-from train.batches import Material
-from train.objective import Objective
+from train import bank, dpo, models
 from train.policy import attach
-from train.reference import ReferenceErrors, in_parts
-from train.sharded import whole
+from train.preference import loop, passes
+from train.preference.batches import Material
+from train.preference.objective import Objective
+from train.preference.reference import ReferenceErrors, in_parts
+from train.run import distributed
+from train.run.sharded import whole
 
 WEIGHTS = (0.5, 2.0, 1.0, 3.0)
 STEPS = 3

@@ -16,7 +16,8 @@ import torch
 import scorers
 from tests.train.bright import Brightness
 from tests.train.ranks import together
-from train import ascent, distributed, reward_run, vader_config
+from train.reward import ascent, reward_run, vader_config
+from train.run import distributed
 
 TEXTS = ["a red circle moving left", "a blue square", "a red square", "a blue circle"]
 WAYS: dict[str, dict[str, Any]] = {

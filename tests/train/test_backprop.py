@@ -10,9 +10,9 @@ import torch
 
 from data.errors import UserError
 from train import models
-from train.backprop import Backprop, Draws, Rolled, rolled
 from train.parametrisation import Discrete
-from train.rollout import Guidance, initial_noise
+from train.reward.backprop import Backprop, Draws, Rolled, rolled
+from train.sampling.rollout import Guidance, initial_noise
 
 TEXT = "a red circle moving left"
 GAIN = 0.8

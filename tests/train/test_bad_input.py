@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from tests.train import world
-from train import dpo, evaluate, labelled, loop
-from train.labelled import Weighting
+from train import dpo
 from train.policy import WEIGHTS
+from train.preference import evaluate, labelled, loop
+from train.preference.labelled import Weighting
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from data.errors import UserError
 from data.records import Candidate, Prompt
 from data.store import Store
 from scorers import run as scoring
-from train.batches import admit
 from train.models import SampleSettings
+from train.preference.batches import admit
 
 PROMPT = Prompt(text="a cat")
 BARE = Candidate(

@@ -14,12 +14,13 @@ import torch
 from data.records import Candidate, Preference
 from data.store import Store
 from tests.train import tiny, world
-from train import dpo, dpo_parts, models, policy
-from train.batches import Material, prepare
-from train.cache import Kept, Shelf, folder_of, identity, padded, trimmed
+from train import dpo, models, policy
 from train.models import Conditions, VideoModel
-from train.objective import Objective
-from train.reference import ReferenceErrors, context
+from train.preference import dpo_parts
+from train.preference.batches import Material, prepare
+from train.preference.cache import Kept, Shelf, folder_of, identity, padded, trimmed
+from train.preference.objective import Objective
+from train.preference.reference import ReferenceErrors, context
 
 GIB = 2**30
 

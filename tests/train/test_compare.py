@@ -13,10 +13,11 @@ import pytest
 from data.errors import UserError
 from data.records import Candidate, Pair, Preference, Prompt, Vote
 from data.store import Store
-from train import compare, report, sample
-from train.arms import common
-from train.duels import BASE, OMNISCORE, ORACLE, Sampled, all_duels, means
-from train.labelled import Labelled
+from train import compare, sample
+from train.comparison import report
+from train.comparison.arms import common
+from train.comparison.duels import BASE, OMNISCORE, ORACLE, Sampled, all_duels, means
+from train.preference.labelled import Labelled
 
 
 def clip(arm: str, prompt: str, index: int, **scores: float) -> Sampled:

@@ -12,8 +12,9 @@ import torch
 from data.errors import UserError
 from data.store import Store
 from tests.train.bright import TEXTS, every_reward, settings, weights
-from train import ddpo, models, policy, rewards, trajectory
-from train.backprop import Draws
+from train import ddpo, models, policy
+from train.reward import rewards, trajectory
+from train.reward.backprop import Draws
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 
-from train.distance import adapter_change
+from train.preference.distance import adapter_change
 
 
 def with_lora(rank: int = 1, alpha: int = 2) -> nn.Module:

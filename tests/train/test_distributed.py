@@ -16,9 +16,9 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 
 from data.errors import UserError
 from tests.train import world
-from train import distributed
-from train.distributed import ALONE, Group
 from train.policy import WEIGHTS
+from train.run import distributed
+from train.run.distributed import ALONE, Group
 
 CONFIGS = Path(distributed.__file__).parent / "configs"
 ESS = (0.5 + 2 + 1 + 3) ** 2 / (0.25 + 4 + 1 + 9)  # 42.25 / 14.25 = 2.96...

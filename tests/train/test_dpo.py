@@ -16,9 +16,11 @@ from data.errors import UserError
 from data.records import Pair, Prompt, Run
 from data.store import Store
 from tests.train import world
-from train import dpo, labelled, loop, models, runs
-from train.labelled import Weighting
+from train import dpo, models
 from train.policy import WEIGHTS
+from train.preference import labelled, loop
+from train.preference.labelled import Weighting
+from train.run import runs
 
 
 @pytest.fixture(scope="session")
@@ -325,7 +327,7 @@ class TestClips:
     def test_whose_error_is_not_finite_stop_the_run_by_the_pair(
         self, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from train import evaluate, objective
+        from train.preference import evaluate, objective
 
         errors = evaluate.pair_errors
 

@@ -8,9 +8,9 @@ from diffusers import AutoencoderKL, AutoencoderKLWan
 
 from data.errors import UserError
 from train import models
-from train.frames import Scoring, chosen, decoded, spacing
 from train.models import wan_decode
 from train.models.unet import FrameVae
+from train.reward.frames import Scoring, chosen, decoded, spacing
 
 GROUPS = [range(1), range(1, 5), range(5, 9)]  # three latent frames of a causal VAE
 

@@ -12,10 +12,11 @@ from diffusers import WanTransformer3DModel
 
 from data.errors import UserError
 from tests.train import world
-from train import bank, card, components, dpo, full, models, policy, runs
+from train import bank, components, dpo, full, models, policy
 from train.models import VideoModel
 from train.models.generator import Generator
 from train.models.lora import NetworkLora
+from train.run import card, runs
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,10 @@ from data.errors import UserError
 from data.records import Candidate, Pair, Preference, Prompt
 from data.store import Store
 from tests.train import families, tiny, world
-from train import beginnings, dpo, first_image, models, prompt_table, prompts, sample
-from train.batches import prepare
+from train import dpo, models, sample
+from train.preference import beginnings
+from train.preference.batches import prepare
+from train.sampling import first_image, prompt_table, prompts
 
 SETTINGS = models.SampleSettings(frames=9, height=16, width=16, fps=8.0, steps=1, guidance=1.0)
 PROMPTS = {"a red circle": "red.png", "a blue square": "blue.png"}

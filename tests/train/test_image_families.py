@@ -14,7 +14,7 @@ from tests.train import families, tiny, tiny_image
 from train import bank, models, policy
 from train.models import Conditions, SampleSettings, VideoModel, svd, ti2v, wan_image
 from train.models.wan22 import EXPERTS, routed
-from train.rollout import Guidance
+from train.sampling.rollout import Guidance
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from data.store import Owner, Store
 from data.weights import rarity, weighted
 from tests.data.store.material import CANDIDATES, PAIRS, PROMPT, WORLD, excluded, sha, vote
 from tests.data.store.test_labelling import answer, cast
-from train import wide
-from train.labelled import Weighting, read, relabelled, write
+from train.preference import wide
+from train.preference.labelled import Weighting, read, relabelled, write
 
 LITE = PROFILES["lite"]
 scores = st.lists(

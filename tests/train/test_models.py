@@ -21,7 +21,7 @@ from train.losses import diffusion_dpo
 from train.models import Conditions, SampleSettings, VideoModel
 from train.models.protocol import FirstFrames
 from train.policy import attach, compare_with_fresh
-from train.rollout import Guidance, denoise
+from train.sampling.rollout import Guidance, denoise
 
 BUILTIN = [
     path.name for path in sorted(models.BUILTIN.glob("*")) if (path / "model_index.json").is_file()

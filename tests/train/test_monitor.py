@@ -16,8 +16,9 @@ from data.errors import UserError
 from data.records import Run
 from data.store import Store
 from tests.train import world
-from train import dpo, trackers
-from train.runs import RunFolder
+from train import dpo
+from train.run import trackers
+from train.run.runs import RunFolder
 
 
 @pytest.fixture(scope="module")

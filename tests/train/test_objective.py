@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from train import bank, policy
-from train.batches import Material, PairBatch
 from train.losses import clip_error, diffusion_dpo
 from train.models import Conditions, VideoModel
-from train.objective import Objective, column_errors, segment_errors, time_axis
 from train.parametrisation import Discrete, Edm
 from train.policy import Policy
-from train.strength import DECAY, Automatic, at_level, scheduled
+from train.preference.batches import Material, PairBatch
+from train.preference.objective import Objective, column_errors, segment_errors, time_axis
+from train.preference.strength import DECAY, Automatic, at_level, scheduled
 
 
 def columns(t: int, steps: float = 1.0) -> Tensor:
@@ -281,7 +281,7 @@ class TestReleasedDraws:
         assert shared.own is None
 
     def test_reach_the_errors(self, tiny: Policy, batch: PairBatch) -> None:
-        from train.batches import Draws
+        from train.preference.batches import Draws
 
         same = replace(batch, own=Draws(noise=batch.noise, u=batch.u))
         other = replace(batch, own=Draws(noise=batch.chosen, u=1 - batch.u))

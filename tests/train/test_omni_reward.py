@@ -9,8 +9,8 @@ import scorers
 from data.calibration import Calibration
 from data.errors import UserError
 from data.omniscore import PROFILES, aggregate
-from train import rewards
-from train.omni_reward import OmniReward
+from train.reward import rewards
+from train.reward.omni_reward import OmniReward
 
 LITE = PROFILES["lite"]
 KEYS = [row.key for row in LITE.dimensions]

@@ -13,12 +13,13 @@ from data.errors import UserError
 from data.records import Decision, Preference, Vote
 from data.store import Store
 from tests.train.test_compare import config  # noqa: F401 - the fixture
-from train import compare, models, panel, policy
-from train.batches import Material
-from train.duels import BASE, JUDGE
-from train.objective import Objective
-from train.panel import PEOPLE, Meeting, verdicts
-from train.reference import ReferenceErrors
+from train import compare, models, policy
+from train.comparison import panel
+from train.comparison.duels import BASE, JUDGE
+from train.comparison.panel import PEOPLE, Meeting, verdicts
+from train.preference.batches import Material
+from train.preference.objective import Objective
+from train.preference.reference import ReferenceErrors
 
 
 def met(pair: str | None, ours: str, theirs: str, prompt: str, clip: str) -> Meeting:

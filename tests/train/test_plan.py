@@ -14,14 +14,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from data.errors import UserError
 from data.records import Preference
-from train import bank, dpo_parts, memory, models, plan, policy, runs
-from train.batches import Material, PairBatch
-from train.distributed import ALONE
-from train.dpo_config import Config
-from train.evaluate import pair_errors
-from train.plan import PairCost, choose
+from train import bank, models, policy
 from train.policy import Policy
-from train.runs import RunFolder
+from train.preference import dpo_parts, plan
+from train.preference.batches import Material, PairBatch
+from train.preference.dpo_config import Config
+from train.preference.evaluate import pair_errors
+from train.preference.plan import PairCost, choose
+from train.run import memory, runs
+from train.run.distributed import ALONE
+from train.run.runs import RunFolder
 
 COST = PairCost(
     forward=2e12, backward=4e12, outside=10, blocks=[100, 100, 100, 100], inputs=[5, 5, 5, 5]

@@ -13,8 +13,9 @@ from data.omniscore import PROFILES
 from data.records import Decision
 from data.store import Store
 from tests.train import world
-from train import dpo, labelled
-from train.labelled import Weighting
+from train import dpo
+from train.preference import labelled
+from train.preference.labelled import Weighting
 
 KEYS = [row.key for row in PROFILES["lite"].dimensions]
 AGAINST = Calibration(

@@ -6,9 +6,9 @@ import pytest
 
 from data.errors import UserError
 from train import dpo
-from train.dpo_config import Config
 from train.losses import NAMES
-from train.presets import PRESETS, settled
+from train.preference.dpo_config import Config
+from train.preference.presets import PRESETS, settled
 
 
 @pytest.mark.parametrize("name", PRESETS)

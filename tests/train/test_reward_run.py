@@ -20,12 +20,14 @@ from data.errors import UserError
 from tests.train import world
 from tests.train.bright import TEXTS, Brightness, every_reward, metrics, settings, weights
 from tests.train.families import wan_image
-from train import activities, dpo, models, policy, reward_run, rewards, vader, vader_config
-from train.backprop import Backprop, Draws
+from train import dpo, models, policy, vader
 from train.models import VideoModel
 from train.models.protocol import FirstFrames
-from train.prompts import read
-from train.rewarded import RolloutAndReward
+from train.reward import reward_run, rewards, vader_config
+from train.reward.backprop import Backprop, Draws
+from train.reward.rewarded import RolloutAndReward
+from train.sampling import activities
+from train.sampling.prompts import read
 
 
 @pytest.fixture(autouse=True)

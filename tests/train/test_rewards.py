@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from data.errors import UserError
-from train import rewards
+from train.reward import rewards
 
 
 def test_options_stand_behind_a_question_mark():

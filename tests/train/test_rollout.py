@@ -11,7 +11,7 @@ import torch
 
 from train import models
 from train.parametrisation import Discrete
-from train.rollout import Guidance, ancestral, clip_seed, denoise, generate, initial_noise
+from train.sampling.rollout import Guidance, ancestral, clip_seed, denoise, generate, initial_noise
 
 PROMPTS = ["a red circle moving left", "a blue square", "a red square moving right"]
 

@@ -13,8 +13,9 @@ from data import clips, shapes, video
 from data.errors import UserError
 from data.records import Prompt
 from data.store import Store
-from train import models, origin, policy, prompts, sample
-from train.rollout import clip_seed
+from train import models, policy, sample
+from train.sampling import origin, prompts
+from train.sampling.rollout import clip_seed
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_the_same_command_makes_the_same_bytes(config: sample.Config, tmp_path: 
 
 
 def test_originals_are_lossless(config: sample.Config):
-    from train.rollout import generate
+    from train.sampling.rollout import generate
 
     made = sample.run(replace(config, batch=1))
     model = models.load(config.model)

@@ -19,8 +19,9 @@ from data import clips
 from data.errors import UserError
 from data.records import Candidate, Prompt
 from data.store import Store
-from train import models, origin, rollout, sample
-from train.sample_config import Shard
+from train import models, sample
+from train.sampling import origin, rollout
+from train.sampling.sample_config import Shard
 
 
 @pytest.fixture

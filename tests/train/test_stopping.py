@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from train.stopping import Rules, reason
+from train.preference.stopping import Rules, reason
 
 
 def seen(*rises: float, drift: float = 0.0) -> list[dict[str, float]]:

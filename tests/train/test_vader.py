@@ -13,12 +13,14 @@ from data.errors import UserError
 from data.records import Prompt
 from data.store import Store
 from tests.train.bright import TEXTS, every_reward, metrics, settings, weights
-from train import ascent, models, policy, reward_run, rewards, rollout, vader
-from train.backprop import Backprop, Draws
-from train.distributed import ALONE
-from train.frames import Scoring
+from train import models, policy, vader
 from train.models import SampleSettings, parts
-from train.rewarded import RolloutAndReward
+from train.reward import ascent, reward_run, rewards
+from train.reward.backprop import Backprop, Draws
+from train.reward.frames import Scoring
+from train.reward.rewarded import RolloutAndReward
+from train.run.distributed import ALONE
+from train.sampling import rollout
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from benchmarks import vader_step
-from train import models, policy, rewards
+from train import models, policy
+from train.reward import rewards
 
 
 def test_our_step_has_the_gradient_of_the_published_loop(tiny_model: models.VideoModel):

@@ -84,7 +84,7 @@ class FrameVae:
         exact: bool,  # noqa: ARG002  no frame depends on another
         checkpointed: bool,
     ) -> Float[Tensor, "b n c h w"]:
-        """See `train.frames.PartialDecoder`."""
+        """See `train.reward.frames.PartialDecoder`."""
         chosen = latents if wanted is None else latents[:, :, list(wanted)]
         z = chosen.transpose(1, 2).flatten(0, 1) / self._config["scaling_factor"]
         again = checkpointed and torch.is_grad_enabled()

@@ -94,7 +94,7 @@ class WanAutoencoder:
         exact: bool,
         checkpointed: bool,
     ) -> Float[Tensor, "b t c h w"]:
-        """See `train.frames.PartialDecoder`."""
+        """See `train.reward.frames.PartialDecoder`."""
         mean, std = self._scales(latents)
         signed = wan_decode.decode(
             self.vae,

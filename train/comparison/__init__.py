@@ -1,0 +1,1 @@
+"""Arms of training against one another: their clips, who wins, people as judges, the page."""

@@ -1,0 +1,1 @@
+"""Training on automatic rewards: what is scored, where its gradient goes, and the watch."""

@@ -1,0 +1,1 @@
+"""What every run has: options, folder and record, processes, memory, trackers, saved adapter."""

@@ -1,0 +1,1 @@
+"""From prompts to clips: prompts and first images, the sampler loop, what a clip remembers."""
