@@ -33,7 +33,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from benchmarks.loop_report import ARMS, Row, draw, show_train
+from benchmarks.loop_report import ARMS, Row, draw, show_train, who
 from benchmarks.simulated import Crowd, Material, asked, biased, judged, pool, quality
 from data.console import say, table
 from data.labels import LABELS
@@ -151,7 +151,7 @@ def one_round(
     options: argparse.Namespace, folder: Path, arm: str, before: str, *, seed: int, number: int
 ) -> Row:
     """Sample, score, ask, train, judge; the adapter is the next round's."""
-    name = f"{arm}-{options.votes}"
+    name = f"{arm}-{options.votes}{'' if options.order == 'random' else '-' + options.order}"
     profile, db = biased(), str(folder / f"round{number}-{name if before else BASE}.duckdb")
     made = pool(db, before, options.prompts, 1000 * seed + number - 1)
     material = judged(db, made, profile)
@@ -185,7 +185,7 @@ def train_stage(options: argparse.Namespace, folder: Path) -> list[Row]:
             out.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
         return row
 
-    done = {(row["seed"], row["arm"], row["a_round"], row["round"]): row for row in rows}
+    done = {(row["seed"], *who(row)): row for row in rows}
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         home = folder / f"seed{seed}"
         home.mkdir(parents=True, exist_ok=True)
@@ -195,7 +195,8 @@ def train_stage(options: argparse.Namespace, folder: Path) -> list[Row]:
         for arm in options.arms:
             before = ""
             for number in range(1, options.rounds + 1):
-                row = done.get((seed, arm, options.votes, number)) or keep(
+                wanted = {"arm": arm, "a_round": options.votes, "round": number}
+                row = done.get((seed, *who(wanted | {"order": options.order}))) or keep(
                     one_round(options, home, arm, before, seed=seed, number=number)
                 )
                 before = row["adapter"]

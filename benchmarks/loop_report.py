@@ -41,8 +41,10 @@ def against(rows: Sequence[Row], ours: Who, theirs: Who) -> Share:
 
 
 def who(row: Row) -> Who:
-    """Arm, votes a round, and round."""
-    return row["arm"], row["a_round"], row["round"]
+    """Arm with its order of asking unless that is random, votes a round, and round."""
+    order = row.get("order", "random")
+    arm = row["arm"] if order == "random" else f"{row['arm']}, {order} first"
+    return arm, row["a_round"], row["round"]
 
 
 def show_train(rows: Sequence[Row]) -> str:
@@ -81,16 +83,29 @@ def mean_of(rows: Sequence[Row], what: str) -> float:
 
 
 def draw(labels: Sequence[Row], trained: Sequence[Row], path: Path) -> None:
-    """Right labels by votes (range over seeds), and wins against the base by votes (95 %)."""
+    """Right labels by votes, and what the loop's rounds did: by votes and by round.
+
+    Bands: least and most of the seeds for labels, the 95 % interval for wins.
+    """
     asked = [row for row in labels if row["order"] == "random"]
-    arms = [arm for arm in ARMS if any(row["arm"] == arm for row in trained)]
+    lines = sorted({who(row)[:2] for row in trained if row["arm"] != BASE})
     panels = [
         (
             "labels that are right by the oracle",
             "votes",
             [right(asked, one) for one in (*ARMS, "calibrated")],
         ),
-        ("clips that win against the base", "votes", [wins(trained, arm) for arm in arms]),
+        (
+            "clips that win against the base, after each round",
+            "votes in all",
+            [wins(trained, line, "votes") for line in lines],
+        ),
+        ("right labels of a round", "round", [rounds(trained, line) for line in lines]),
+        (
+            "clips that win against the base",
+            "round",
+            [wins(trained, line, "round") for line in lines],
+        ),
     ]
     path.write_text(figure(panels, vertical="share"))
 
@@ -108,14 +123,31 @@ def right(rows: Sequence[Row], source: str) -> Band:
     )  # fmt: skip
 
 
-def wins(rows: Sequence[Row], arm: str) -> Band:
-    """Win rate of an arm against the base by the votes that it had in all."""
-    each = {who(row): row["votes"] for row in rows if row["arm"] == arm}
+def rounds(rows: Sequence[Row], line: tuple[str, int]) -> Band:
+    """Share of right labels by round of one arm: mean, least and most of the seeds."""
+    mine = [row for row in rows if who(row)[:2] == line]
+    numbers = sorted({row["round"] for row in mine})
+    found = [[row["label_right"] for row in mine if row["round"] == one] for one in numbers]
+    return Band(
+        name=named(line), x=[float(one) for one in numbers], low=[min(one) for one in found],
+        middle=[statistics.fmean(one) for one in found], high=[max(one) for one in found],
+    )  # fmt: skip
+
+
+def wins(rows: Sequence[Row], line: tuple[str, int], across: str) -> Band:
+    """Win rate of an arm against the base after each round, by its votes in all or by round."""
+    each = {who(row): float(row[across]) for row in rows if who(row)[:2] == line}
     met = [
-        (votes, against(rows, one, (BASE, 0, 0)))
-        for one, votes in sorted(each.items(), key=lambda item: item[1])
+        (place, against(rows, one, (BASE, 0, 0)))
+        for one, place in sorted(each.items(), key=lambda item: item[0][2])
     ]
     return Band(
-        name=arm, x=[float(votes) for votes, _ in met], low=[rate.low for _, rate in met],
+        name=named(line), x=[place for place, _ in met], low=[rate.low for _, rate in met],
         middle=[rate.share or 0.0 for _, rate in met], high=[rate.high for _, rate in met],
     )  # fmt: skip
+
+
+def named(line: tuple[str, int]) -> str:
+    """An arm as the legend says it."""
+    arm, votes = line
+    return f"{arm}, {votes} votes a round" if votes else arm

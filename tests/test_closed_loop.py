@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import closed_loop
+from benchmarks.loop_report import wins
 from benchmarks.simulated import Crowd, Material, asked
 from data.omniscore import PROFILES
 from data.records import Pair
+from train.comparison.duels import BASE
 
 PAIRS = [Pair(prompt=f"p{i}", a="a" * 64, b="b" * 64, campaign=f"c{i}") for i in range(2000)]
 BETTER = {pair.id: pair.a for pair in PAIRS}
@@ -42,3 +44,21 @@ def test_votes_needed_by_hand():
     # .7 lies two thirds of the way from .5 at 0 votes to .8 at 100; .9 is never reached.
     assert closed_loop.needed(rows, "right", 100, "random") == pytest.approx(200 / 3)
     assert closed_loop.needed(rows, "right", 200, "random") is None
+
+
+def test_wins_by_round_and_by_votes_by_hand():
+    def row(arm: str, number: int, votes: int, *scores: float, **more: object) -> dict[str, object]:
+        oracle = dict(zip("pqrs", scores, strict=True))
+        return {"seed": 0, "arm": arm, "a_round": 50, "round": number, "votes": votes,
+                "oracle": oracle, **more}  # fmt: skip
+
+    base = row(BASE, 0, 0, 0.5, 0.5, 0.5, 0.5) | {"a_round": 0}
+    first = row("human", 1, 50, 0.6, 0.4, 0.505, 0.6)  # won, lost, a tie within .01, won: 2.5 of 4
+    second = row("human", 2, 100, 0.6, 0.6, 0.6, 0.6)
+    apart = row("human", 1, 50, 0.4, 0.4, 0.4, 0.4, order="uncertain")
+    rows = [base, first, second, apart]
+    found = wins(rows, ("human", 50), "votes")
+    assert (found.x, found.middle) == ([50.0, 100.0], [0.625, 1.0])
+    assert found.name == "human, 50 votes a round"
+    assert wins(rows, ("human", 50), "round").x == [1.0, 2.0]
+    assert wins(rows, ("human, uncertain first", 50), "round").middle == [0.0]
