@@ -96,8 +96,8 @@ def draw(labels: Sequence[Row], trained: Sequence[Row], path: Path) -> None:
             [right(asked, one) for one in (*ARMS, "calibrated")],
         ),
         (
-            "clips that win against the base, after each round",
-            "votes in all",
+            "clips that win against the base",
+            "votes in all (points: rounds)",
             [wins(trained, line, "votes") for line in lines],
         ),
         ("right labels of a round", "round", [rounds(trained, line) for line in lines]),
@@ -135,15 +135,20 @@ def rounds(rows: Sequence[Row], line: tuple[str, int]) -> Band:
 
 
 def wins(rows: Sequence[Row], line: tuple[str, int], across: str) -> Band:
-    """Win rate of an arm against the base after each round, by its votes in all or by round."""
+    """Win rate of an arm against the base after each round, by its votes in all or by round.
+
+    It starts as the base, which wins half against itself.
+    """
     each = {who(row): float(row[across]) for row in rows if who(row)[:2] == line}
     met = [
         (place, against(rows, one, (BASE, 0, 0)))
         for one, place in sorted(each.items(), key=lambda item: item[0][2])
     ]
     return Band(
-        name=named(line), x=[place for place, _ in met], low=[rate.low for _, rate in met],
-        middle=[rate.share or 0.0 for _, rate in met], high=[rate.high for _, rate in met],
+        name=named(line), x=[0.0] + [place for place, _ in met],
+        low=[0.5] + [rate.low for _, rate in met],
+        middle=[0.5] + [rate.share or 0.0 for _, rate in met],
+        high=[0.5] + [rate.high for _, rate in met],
     )  # fmt: skip
 
 

@@ -13,7 +13,9 @@ Clips are drawn, written without loss, and scored twice with the same scorers on
   and judging it alone, and throwing away what else its scorer measures. On a CPU the libraries
   share each step between one thread or all `--threads`, whichever takes less.
 
-`one thread` is the distinct work of a clip, each thing once, on one core. The floor (b) is counted:
+`one thread` is the distinct work of a clip, each thing once, on one core. `processor` is the time
+that cores were at work, with one thread: on a CPU that others use too, only it can be compared.
+The floor (b) is counted:
 multiplications and additions of the networks over the rate at which this device multiplies large
 matrices of the same type; without networks there is none. `--untrained` brings random weights of
 the published sizes. Left out: the store, and loading weights. Scorers without weights on this
@@ -30,7 +32,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -117,16 +119,22 @@ def _measured(
 ) -> Figures:
     _threads(1)
     _judged(paths[: config.together], judges, config)  # first use: what is made once is made now
-    ours = _seconds(lambda: _one_pass(paths, judges, config)) / len(paths)
-    alone = _seconds(lambda: _judged(paths[:1], judges, config))
-    figures: Figures = {}
-    for row in profile.dimensions:
-        if row.scorer in judges:
-            figures[f"{row.key} alone"] = _per_dimension(paths, {row.scorer: judges[row.scorer]},
-                                                         config)  # fmt: skip
-    theirs = sum(figures.values())
-    figures |= {"(a) per dimension": theirs, "one pass, one thread": alone, "ours": ours}
-    return figures | {"(a) over ours": theirs / ours} | _floor(paths[0], judges, config, ours)
+    ours = _seconds(lambda: _one_pass(paths, judges, config)).wall / len(paths)
+    alone = _seconds(lambda: _one_after_the_other(paths, judges, config)) / len(paths)
+    every = {
+        row.key: _per_dimension(paths, {row.scorer: judges[row.scorer]}, config)
+        for row in profile.dimensions
+        if row.scorer in judges
+    }
+    figures = {f"{key} alone": each.wall for key, each in every.items()}
+    theirs, worked = (sum(column) for column in zip(*every.values(), strict=True))
+    figures |= {"(a) per dimension": theirs, "one pass, one thread": alone.wall, "ours": ours}
+    figures |= {"(a) over ours": theirs / ours}
+    if config.device == "cpu":
+        figures |= {f"{key} alone, processor": each.processor for key, each in every.items()}
+        figures |= {"(a), processor": worked, "one pass, processor": alone.processor,
+                    "(a) over one pass, processor": worked / alone.processor}  # fmt: skip
+    return figures | _floor(paths[0], judges, config, ours)
 
 
 def _one_pass(paths: Sequence[Path], judges: Mapping[str, Scorer], config: Config) -> None:
@@ -135,19 +143,21 @@ def _one_pass(paths: Sequence[Path], judges: Mapping[str, Scorer], config: Confi
         list(pool.map(lambda batch: _judged(batch, judges, config), batches))
 
 
-def _per_dimension(paths: Sequence[Path], judge: Mapping[str, Scorer], config: Config) -> float:
-    """Seconds per clip with each clip alone, by the number of threads that takes less."""
+def _one_after_the_other(
+    paths: Sequence[Path], judges: Mapping[str, Scorer], config: Config
+) -> None:
+    for path in paths:
+        _judged([path], judges, config)
 
-    def one_after_the_other() -> None:
-        for path in paths:
-            _judged([path], judge, config)
 
+def _per_dimension(paths: Sequence[Path], judge: Mapping[str, Scorer], config: Config) -> Seconds:
+    """Per clip with each clip alone: by the number of threads that takes less, and one's work."""
     taken = []
-    for count in {1, config.workers} if config.device == "cpu" else {config.workers}:
+    for count in sorted({1, config.workers} if config.device == "cpu" else {config.workers}):
         _threads(count)
-        taken.append(_seconds(one_after_the_other) / len(paths))
+        taken.append(_seconds(lambda: _one_after_the_other(paths, judge, config)) / len(paths))
     _threads(1)
-    return min(taken)
+    return Seconds(min(each.wall for each in taken), taken[0].processor)
 
 
 def _judged(paths: Sequence[Path], judges: Mapping[str, Scorer], config: Config) -> None:
@@ -185,7 +195,7 @@ def _matrix_rate(config: Config) -> float:
         (matrix @ matrix)[0, 0].item()  # waits for the device
 
     product()
-    seconds = min(_seconds(product) for _ in range(5))
+    seconds = min(_seconds(product).wall for _ in range(5))
     _threads(1)
     return 2 * side**3 / seconds
 
@@ -198,10 +208,21 @@ def _threads(count: int) -> None:
     cv2.setNumThreads(count)
 
 
-def _seconds(work: Callable[[], None]) -> float:
-    started = time.perf_counter()
+class Seconds(NamedTuple):
+    """What something took."""
+
+    wall: float
+    processor: float
+
+    def __truediv__(self, count: int) -> Seconds:
+        """Per one of `count`."""
+        return Seconds(self.wall / count, self.processor / count)
+
+
+def _seconds(work: Callable[[], None]) -> Seconds:
+    wall, processor = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - started
+    return Seconds(time.perf_counter() - wall, time.process_time() - processor)
 
 
 def _clips(folder: Path, size: str, count: int) -> list[Path]:

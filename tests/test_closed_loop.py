@@ -58,7 +58,7 @@ def test_wins_by_round_and_by_votes_by_hand():
     apart = row("human", 1, 50, 0.4, 0.4, 0.4, 0.4, order="uncertain")
     rows = [base, first, second, apart]
     found = wins(rows, ("human", 50), "votes")
-    assert (found.x, found.middle) == ([50.0, 100.0], [0.625, 1.0])
+    assert (found.x, found.middle) == ([0.0, 50.0, 100.0], [0.5, 0.625, 1.0])
     assert found.name == "human, 50 votes a round"
-    assert wins(rows, ("human", 50), "round").x == [1.0, 2.0]
-    assert wins(rows, ("human, uncertain first", 50), "round").middle == [0.0]
+    assert wins(rows, ("human", 50), "round").x == [0.0, 1.0, 2.0]
+    assert wins(rows, ("human, uncertain first", 50), "round").middle == [0.5, 0.0]
