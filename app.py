@@ -10,6 +10,7 @@ What is behind it lies in `annotate/`; here is the launch only.
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +61,8 @@ def run(config: Config) -> None:
         desk = Desk(config.db, owner, protocol, local=local)
         app = server.build(desk, language=config.language)
         _announce(config, bound.getsockname()[1], open_to_all=not (local or desk.people.on))
-        server.serve(app, bound, proxy=config.trust_proxy)
+        with suppress(KeyboardInterrupt):  # Ctrl-C is how it ends, not an error
+            server.serve(app, bound, proxy=config.trust_proxy)
 
 
 def _announce(config: Config, port: int, *, open_to_all: bool) -> None:

@@ -137,8 +137,11 @@ class Desk:
 
     def campaign(self, name: str) -> Campaign:
         """How a campaign is asked now: what is stored, under what the app was started with."""
-        stored = self._decisions().campaigns.get(name, Campaign(name=name))
-        if name != self.protocol.campaign:
+        return self.asked(self._decisions().campaigns.get(name, Campaign(name=name)))
+
+    def asked(self, stored: Campaign) -> Campaign:
+        """A campaign as it is stored, under what the app was started with."""
+        if not self._started(stored.name):
             return stored
         start = self.protocol
         given = {"blind": start.blind, "redundancy": start.redundancy, "profile": start.profile}
@@ -147,6 +150,10 @@ class Desk:
         if start.redundancy is not None and most is not None and most < start.redundancy:
             changes["most"] = start.redundancy
         return dataclasses.replace(stored, **changes) if changes else stored
+
+    def _started(self, name: str) -> bool:
+        """Whether the options that the app was started with are about this campaign."""
+        return name == self.protocol.campaign
 
     def left(self, campaign: str, annotator: str) -> int | None:
         """As `Asking.left` counts; None where this annotator has not worked since the app began.
@@ -167,6 +174,8 @@ class Desk:
             db=spoken(self.db),
             campaign=campaign.name,
             redundancy=campaign.most or campaign.redundancy,
+            most=campaign.most is not None,
+            started=self._started(campaign.name) and self.protocol.redundancy is not None,
             paused=campaign.paused,
             failed=practice is not None and practice.failed,
             words=words,

@@ -52,6 +52,8 @@ def explain(
     db: str,
     campaign: str,
     redundancy: int,
+    most: bool = False,
+    started: bool = False,
     paused: bool = False,
     failed: bool = False,
     words: Words = ENGLISH,
@@ -63,6 +65,8 @@ def explain(
         db: its name.
         campaign: where the annotator works.
         redundancy: people per pair.
+        most: that number is the campaign's `most`.
+        started: the app was started with it, so that only starting anew changes it.
         paused: the campaign is.
         failed: the annotator has used up the practice rounds.
         words: the language.
@@ -82,8 +86,11 @@ def explain(
     if not counts.pairs:
         return say("unpaired", *(() if counts.scored else (_scoring(at),)), _pairing(at))
     if counts.answered < counts.pairs:
-        more = ("more", f"python app.py {at} --redundancy {redundancy + 1}")
-        return say("taken", more, redundancy=redundancy)
+        more = f"--{'most' if most else 'redundancy'} {redundancy + 1}"
+        step = ("more", f"python -m annotate.campaign {at} set {shlex.quote(campaign)} {more}")
+        if started:
+            step = ("again", f"python app.py {at} --redundancy {redundancy + 1}")
+        return say("taken", step, redundancy=redundancy)
     return say("done", ("train", f"python -m train.dpo {at} --labels human"))
 
 

@@ -19,8 +19,10 @@ import argparse
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+from data.console import say
 from data.errors import UserError, user_errors
 
 ACTIONS = (
@@ -60,9 +62,12 @@ def run(config: Config) -> None:
     """Do it, and say what was done."""
     from annotate.register import ACTS
     from data.store.people import People
+    from data.store.places import is_url
 
     with contextlib.closing(People.of(config.db)) as people:
         ACTS[config.action](config, people)
+    if not (is_url(config.db) or Path(config.db).exists()):
+        say(f"There is no database {config.db} yet: check --db, or start the app on it.")
 
 
 _OPTIONS: dict[str, dict[str, Any]] = {

@@ -43,6 +43,7 @@ def _filled(words: Words) -> str:
     tables = {
         **words.PAGE,
         "dimensions": words.MISSING,
+        "stand_ins": words.STAND_INS,
         "questions": words.QUESTIONS,
         "languages": {code: other.NAME for code, other in LANGUAGES.items()},
         "least": LEAST,

@@ -44,8 +44,9 @@ def summary(report: Report) -> str:
     """The whole in two sentences."""
     counts = report.counts
     where = f"campaign {report.campaign}" if report.campaign else "all campaigns"
+    people = f"{counts.people} {'person' if counts.people == 1 else 'people'}"
     told = (
-        f"{counts.votes} standing votes of {counts.people} people on {counts.voted} of "
+        f"{counts.votes} standing votes of {people} on {counts.voted} of "
         f"{counts.pairs} pairs ({where}, up to vote {report.snapshot})."
     )
     blind = report.sides["blind"]

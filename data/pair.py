@@ -1,4 +1,6 @@
-"""Choose which clips are compared: `python -m data.pair --db prefs.duckdb --strategy best-worst`.
+"""Choose which clips are compared.
+
+    python -m data.pair --db prefs.duckdb --strategy best-worst
 
 Reads prompts, candidates and scores, adds pairs. What a strategy chooses is in `data/pairs.py`. A
 pair's identity is its two clips and the campaign: a pair that exists stays as it is, with its votes
@@ -146,7 +148,11 @@ def tell(report: Report, config: Config) -> None:
 def parser() -> argparse.ArgumentParser:
     """Options of the command."""
     default = Config()
-    options = argparse.ArgumentParser(prog="python -m data.pair", description=__doc__)
+    options = argparse.ArgumentParser(
+        prog="python -m data.pair",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = options.add_argument
     add("--db", default=default.db, help="database (default: %(default)s)")
     add(

@@ -122,8 +122,8 @@ def read(path: Path) -> Iterator[tuple[int, LabelledPair | str]]:
             f"{path} is neither a folder with {PAIRS} and {CLIPS} nor a file that ends in "
             f"{', '.join(ROWS)}"
         )
-    for line, row in ROWS[path.suffix.lower()](path):
-        if line == 1 and not set(row) >= set(_NEEDED):
+    for number, (line, row) in enumerate(ROWS[path.suffix.lower()](path)):
+        if number == 0 and not set(row) >= set(_NEEDED):
             raise UserError(f"{path} needs the columns {', '.join(_NEEDED)}; found {sorted(row)}")
         yield line, _row(row)
 

@@ -110,7 +110,11 @@ def compare(config: tournament.Config) -> int:
 def parser() -> argparse.ArgumentParser:
     """Options of the command."""
     default = Config()
-    options = argparse.ArgumentParser(prog="python -m scorers", description=__doc__)
+    options = argparse.ArgumentParser(
+        prog="python -m scorers",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = options.add_argument
     add("--db", default=default.db, help="database (default: %(default)s)")
     add(

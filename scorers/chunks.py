@@ -17,8 +17,8 @@ from torch.utils.checkpoint import checkpoint
 
 AT_ONCE = 32
 """Frames per pass without gradients."""
-IN_CACHE = 2
-"""Frames per pass of what is done pixel by pixel: its steps find their pixels in the cache."""
+IN_CACHE = 2**16
+"""Pixels per pass of what is done pixel by pixel: its steps find them in a core's own cache."""
 WITH_GRADIENTS = 4
 """Frames per checkpointed pass."""
 
@@ -41,3 +41,10 @@ def per_frame(
 ) -> Float[Tensor, "b t *k"]:
     """`network` on every frame of every clip, by clip and frame again."""
     return in_groups(network, frames.flatten(0, 1), at_once).unflatten(0, frames.shape[:2])
+
+
+def per_pixel(
+    measure: Callable[[Tensor], Tensor], frames: Float[Tensor, "b t c h w"]
+) -> Float[Tensor, "b t *k"]:
+    """`measure`, which works pixel by pixel, on every frame, as many at once as stay in cache."""
+    return per_frame(measure, frames, max(1, IN_CACHE // frames[0, 0, 0].numel()))

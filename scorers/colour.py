@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scorers.chunks import IN_CACHE, per_frame
+from scorers.chunks import per_pixel
 from scorers.protocol import Card, Measure
 
 # At a corner of the RGB cube rg^2 + yb^2 is at most 1 + 1/4. So with mean m the value is at most
@@ -33,7 +33,7 @@ _LEAST = 1e-12  # keeps the gradient of the root finite on grey frames; 1e-6 in 
 
 def colourfulness(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, " b"]:
     """M3 of frames in [0, 1], mean over frames; 0 for grey."""
-    return per_frame(_of_frames, frames, IN_CACHE).mean(1)
+    return per_pixel(_of_frames, frames).mean(1)
 
 
 def _of_frames(frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from scorers.chunks import IN_CACHE, per_frame
+from scorers.chunks import per_pixel
 from scorers.protocol import Card, Measure, luminance
 
 SIDE, DIRECTIONS, CELLS = 128, 16, 8
@@ -40,12 +40,30 @@ _FAINT = 1e-3  # mean edge strength (a quarter of a level) below which a frame h
 
 
 def _reduced(frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 i j"]:
-    """Shorter side at most SIDE px, by area, so that thin detail fades instead of twinkling."""
+    """Shorter side at most SIDE px, by area, so that thin detail fades instead of twinkling.
+
+    The mean over all pixels that a new one touches, as `interpolate(mode="area")`; twice as fast.
+    """
     scale = SIDE / min(frames.shape[2:])
     if scale >= 1:
         return frames
-    size = [max(SIDE, round(side * scale)) for side in frames.shape[2:]]
-    return F.interpolate(frames, size=size, mode="area")
+    height, width = (max(SIDE, round(side * scale)) for side in frames.shape[2:])
+    wide = _fewer_rows(frames.flatten(0, 2), len(frames) * 3, height)
+    small = _fewer_rows(wide.T.contiguous(), 1, width).T
+    return small.unflatten(0, (-1, 3, height)).contiguous()
+
+
+def _fewer_rows(rows: Float[Tensor, "n w"], blocks: int, count: int) -> Float[Tensor, "m w"]:
+    """In each of `blocks` blocks of rows, `count` means of the rows that each of them touches."""
+    held = len(rows) // blocks
+    at = torch.arange(count, device=rows.device) * held
+    first, touched = at // count, -(-(at + held) // count) - at // count
+    tap = torch.arange(int(touched.max()), device=rows.device)
+    part = (tap < touched[:, None]) / touched[:, None]
+    block = torch.arange(blocks, device=rows.device)[:, None, None] * held
+    index = (first[:, None] + tap).clamp(max=held - 1) + block
+    parts = part.to(rows).repeat(blocks, 1)  # weighted sums of rows, in one go
+    return F.embedding_bag(index.flatten(0, 1), rows, mode="sum", per_sample_weights=parts)
 
 
 def orientations(frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
@@ -57,16 +75,12 @@ def orientations(frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
     across = (luma[:, 1:-1, 2:] - luma[:, 1:-1, :-2]) / 2
     down = (luma[:, 2:, 1:-1] - luma[:, :-2, 1:-1]) / 2
     strength = (across**2 + down**2 + _LEAST).sqrt()
-    across, down = across / strength, down / strength
-    ahead, behind = [], []  # of a direction and its opposite one is 0 and the other cos^8
-    for number in range(DIRECTIONS // 2):
-        angle = 2 * math.pi * number / DIRECTIONS
-        cosine = across * math.cos(angle) + down * math.sin(angle)
-        seen = cosine.square().square().square() * strength
-        ahead.append((seen * (cosine > 0)).mean((1, 2)))
-        behind.append(seen.mean((1, 2)) - ahead[-1])
-    found = torch.stack(ahead + behind, 1).clamp(min=0)
-    padded = F.pad(found, (0, 1), value=_FAINT)
+    edges = torch.stack([across / strength, down / strength], 1).flatten(2)
+    angles = torch.arange(DIRECTIONS // 2) * (2 * math.pi / DIRECTIONS)
+    cosine = torch.stack([angles.cos(), angles.sin()], 1).to(frames) @ edges
+    every = strength.flatten(1)[..., None] / strength[0].numel()
+    seen = [side.relu().square().square().square() @ every for side in (cosine, -cosine)]
+    padded = F.pad(torch.cat(seen, 1)[..., 0], (0, 1), value=_FAINT)
     return padded / padded.sum(1, keepdim=True)
 
 
@@ -97,7 +111,7 @@ def _histograms(frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
 
 
 def _values(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b d"]:
-    both = per_frame(_histograms, frames, IN_CACHE).split([DIRECTIONS + 1, CELLS**3], 2)
+    both = per_pixel(_histograms, frames).split([DIRECTIONS + 1, CELLS**3], 2)
     return torch.stack([stays(histograms) for histograms in both], 1)
 
 

@@ -52,7 +52,8 @@ CARD = Card(
 _NOTHING = float("nan")
 _STILL = 1.0  # px per frame at SIDE: jitter of the flow itself is not acceleration
 
-Flows = Float[np.ndarray, "n h w 2"]
+Field = Float[np.ndarray, "h w 2"]
+Fields = Sequence[Field]  # each where DIS put it: joined they would leave the cache
 
 
 def resized(clip: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "t i j 3"]:
@@ -65,14 +66,14 @@ def resized(clip: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "t i j 3"]:
     return np.stack([cv2.resize(frame, size, interpolation=method) for frame in clip])
 
 
-def flows(clip: UInt8[np.ndarray, "t h w 3"]) -> tuple[Flows, Flows]:
+def flows(clip: UInt8[np.ndarray, "t h w 3"]) -> tuple[list[Field], list[Field]]:
     """Flow forth (frame t to t + 1) and back (t + 1 to t), each t - 1 fields of (x, y) in px."""
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in clip]
     start: Any = None  # from nothing; DIS would go on from a field that it is given
     forth = [dis.calc(now, then, start) for now, then in pairwise(grey)]
     back = [dis.calc(then, now, start) for now, then in pairwise(grey)]
-    return np.stack(forth), np.stack(back)
+    return forth, back
 
 
 @lru_cache(maxsize=8)
@@ -82,60 +83,60 @@ def _places(height: int, width: int) -> Float[np.ndarray, "h w 2"]:
     return np.stack([x, y], -1)
 
 
-def along(image: np.ndarray, flow: Float[np.ndarray, "h w 2"]) -> np.ndarray:
+def along(image: np.ndarray, flow: Field) -> np.ndarray:
     """`image` read at each pixel's place moved by `flow`."""
     in_one: Any = None  # x and y are in one map
     where = _places(*flow.shape[:2]) + flow
     return cv2.remap(image, where, in_one, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _squared(flow: Float[np.ndarray, "h w 2"]) -> Float[np.ndarray, "h w"]:
-    x, y = flow[..., 0], flow[..., 1]
-    return x * x + y * y
+def _agree(flow: Field, there: Field) -> np.ndarray:
+    """Where forth and back undo each other: what both frames see (Sundaram, Brox, Keutzer 2010)."""
+    both = flow + there
+    both *= both
+    both -= 0.01 * (flow * flow + there * there)
+    return both[..., 0] + both[..., 1] <= 0.5
 
 
-def _speeds(fields: Flows) -> Float[np.ndarray, "n h w"]:
+def _speed(field: Field) -> Float[np.ndarray, "h w"]:
     """Lengths, px."""
-    lengths = np.empty(fields.shape[:3], np.float32)
-    for flow, length in zip(fields, lengths, strict=True):
-        length[:] = cv2.magnitude(flow[..., 0], flow[..., 1])
-    return lengths
+    return cv2.magnitude(field[..., 0], field[..., 1])
 
 
 def _fastest(speed: Float[np.ndarray, "h w"]) -> np.ndarray:
     """Flat indices of the FASTEST share of pixels."""
     count = max(1, round(FASTEST * speed.size))
-    return np.argpartition(speed.ravel(), -count)[-count:]
+    flat = torch.from_numpy(speed.ravel())  # a third of the time of NumPy's argpartition
+    return flat.topk(count, sorted=False).indices.numpy()
 
 
-def _unit(fields: Flows) -> float:
+def _unit(fields: Fields) -> float:
     """Pixels of these fields per pixel at a shorter side of SIDE."""
-    return min(fields.shape[1:3]) / SIDE
+    return min(fields[0].shape[:2]) / SIDE
 
 
-def movement(forth: Flows, fps: float) -> float:
+def movement(forth: Fields, fps: float) -> float:
     """Speed of the fastest pixels over VBench's threshold, mean over pairs of frames."""
-    fastest = [speed.ravel()[_fastest(speed)].mean() for speed in _speeds(forth)]
+    speeds = map(_speed, forth)
+    fastest = [speed.ravel()[_fastest(speed)].mean() for speed in speeds]
     return float(np.mean(fastest) / _unit(forth) * fps / RATE / THRESHOLD)
 
 
-def smoothness(forth: Flows, back: Flows) -> float:
+def smoothness(forth: Fields, back: Fields) -> float:
     """1 - acceleration over speed at the fastest pixels; mean over frames with two neighbours."""
     values, floor = [], _STILL * _unit(forth)
-    speeds, changes = _speeds(forth[1:]) + _speeds(back[:-1]), _speeds(forth[1:] + back[:-1])
-    for speed, change in zip(speeds, changes, strict=True):
+    for then, before in zip(forth[1:], back, strict=False):
+        speed, change = _speed(then) + _speed(before), _speed(then + before)
         top = _fastest(speed)
         values.append(1 - change.ravel()[top].mean() / (speed.ravel()[top].mean() + floor))
     return float(np.mean(values)) if values else _NOTHING
 
 
-def steadiness(clip: UInt8[np.ndarray, "t h w 3"], forth: Flows, back: Flows) -> float:
+def steadiness(clip: UInt8[np.ndarray, "t h w 3"], forth: Fields, back: Fields) -> float:
     """1 - mean difference along the flow over points that both frames see, mean over pairs."""
     values = []
     for now, then, flow, reverse in zip(clip, clip[1:], forth, back, strict=False):
-        there = along(reverse, flow)
-        length = _squared(flow) + _squared(there)
-        seen = _squared(flow + there) <= 0.01 * length + 0.5  # Sundaram, Brox and Keutzer 2010
+        seen = _agree(flow, along(reverse, flow))
         mask = seen.view(np.uint8) if seen.any() else np.ones_like(seen, np.uint8)
         difference = cv2.mean(cv2.absdiff(along(then, flow), now), mask)[:3]
         values.append(1 - np.mean(difference) / 255)

@@ -6,8 +6,12 @@
 
 Scorers stay functions of the frames: inside `sharing` the second one that asks for a thing is given
 what the first one made, outside of it everybody makes their own, and the numbers are the same bit
-for bit. What was made is kept for as long as the block lasts, per thread. It is found by the very
-tensor (not by its values) and by a key that says everything else that it depends on.
+for bit. What was made is kept for as long as the block lasts, per thread; a block within a block is
+part of it. It is found by the very tensor (not by its values), by whether gradients are wanted, and
+by a key that says everything else that it depends on. Gradients add up in what is shared.
+
+A checkpoint that is made again after the block has ended makes what it was given too, and PyTorch
+refuses that: open the block inside the checkpoint, around all that share.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -28,6 +33,9 @@ _MADE: ContextVar[dict[Hashable, tuple[Tensor, Any]] | None] = ContextVar("made"
 @contextmanager
 def sharing() -> Iterator[None]:
     """Inside, what `once` makes of a tensor is made once."""
+    if _MADE.get() is not None:
+        yield
+        return
     token = _MADE.set({})
     try:
         yield
@@ -40,7 +48,7 @@ def once(frames: Tensor, key: Hashable, make: Callable[[], Made]) -> Made:
     made = _MADE.get()
     if made is None:
         return make()
-    place = (id(frames), key)
+    place = (id(frames), torch.is_grad_enabled(), key)
     if place not in made:
         made[place] = frames, make()  # the frames too: as long as they live their id is theirs
     return made[place][1]

@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from scorers.chunks import IN_CACHE, per_frame
+from scorers.chunks import per_pixel
 from scorers.protocol import Card, Measure, luminance
 
 PATCH, STRIDE = 8, 4  # pixels; patches overlap by half
@@ -67,17 +67,17 @@ def _extreme(image: Tensor, of: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
 
 def edge_sharpness(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, " b"]:
     """Share of local contrast in clean, narrow edges, of frames in [0, 1]; mean over frames."""
-    return per_frame(_of_frames, frames, IN_CACHE).mean(1)
+    return per_pixel(_of_frames, frames).mean(1)
 
 
 def _of_frames(frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
     luma = luminance(frames)
     falling = luma[:, 1:, 1:] - luma[:, :-1, :-1]
     rising = luma[:, :-1, 1:] - luma[:, 1:, :-1]
-    across, down = (falling + rising) / 2, (falling - rising) / 2
-    xx, yy, xy = (_window_sum(g) for g in (across**2, down**2, across * down))
-    middle = (xx + yy) / 2
-    half = (((xx - yy) / 2) ** 2 + xy**2 + _LEAST**2).sqrt()
+    # Along the diagonals; turned by 45 degrees the tensor has the same eigenvalues.
+    ff, rr, fr = (_window_sum(g) / 2 for g in (falling**2, rising**2, falling * rising))
+    middle = (ff + rr) / 2
+    half = (((ff - rr) / 2) ** 2 + fr**2 + _LEAST**2).sqrt()
     strong = (middle + half + _LEAST).sqrt()
     weak = ((middle - half).clamp(min=0) + _LEAST).sqrt()
     edges = strong / PATCH**0.5 * (strong - weak) / (strong + weak)

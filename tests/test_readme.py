@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -36,11 +39,26 @@ def split(command: list[str]) -> tuple[tuple[str, ...], list[str]]:
 
 @cache
 def help_of(program: tuple[str, ...]) -> str | None:
-    """What `--help` prints; None where that is no program or subcommand."""
+    """What `--help` prints; None where that is no program or subcommand.
+
+    Those that load torch before they read their options share this process, and load it once.
+    """
+    if program[0] == "-m" and program[1].startswith(("benchmarks.", "train.shapes")):
+        return help_here(program[1], [*program[2:], "--help"])
     done = subprocess.run(
         [sys.executable, *program, "--help"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     return done.stdout if done.returncode == 0 else None
+
+
+def help_here(module: str, arguments: list[str]) -> str | None:
+    """As `python -m`, in this process."""
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+        patch.setattr(sys, "argv", [module, *arguments])
+        with contextlib.redirect_stderr(io.StringIO()), pytest.raises(SystemExit) as ended:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+    return None if ended.value.code else said.getvalue()
 
 
 def help_with(program: tuple[str, ...], arguments: list[str]) -> str:

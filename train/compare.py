@@ -8,11 +8,12 @@
 that names a label source is trained with `train.dpo` on the pairs that *all* of them label, with
 the same settings, seed, noise and order of pairs (`train.comparison.entrants`); any other arm is an
 adapter that exists. 3. The base model and every arm sample the same held-out prompts from the same
-noise; clips are judged by OmniScore, by a scorer that no arm was trained on (`--judge`), and on
-`shapes` by the oracle (`train.comparison.arms`). 4. Win rates, ties (within 0.01) as half, with a
-bootstrap over prompts: a table, `report.json`, and `report.html` with the clips side by side. 5.
-With `--people` the clips become blind pairs in a campaign of their own; once people have voted on
-them in the app, `--finish` adds who won by their votes (`train.comparison.panel`).
+noise, with image-to-video models from the same first images (`train.comparison.images`); clips are
+judged by OmniScore, by a scorer that no arm was trained on (`--judge`), and on `shapes` by the
+oracle (`train.comparison.arms`). 4. Win rates, ties (within 0.01) as half, with a bootstrap over
+prompts: a table, `report.json`, and `report.html` with the clips side by side. 5. With `--people`
+the clips become blind pairs in a campaign of their own; once people have voted on them in the app,
+`--finish` adds who won by their votes (`train.comparison.panel`).
 
 What it says is about this model, these prompts and one training seed: an interval covers the
 prompts that were drawn, not another training run. OmniScore as the judge favours the arm that it
@@ -55,6 +56,7 @@ class Config:
     )
     model: str = option("shapes", "`shapes` (built in), a diffusers folder, or a hub id")
     prompts: str = option("", f"text file or builtin:N; empty: db's test prompts, else {_DEMO}")
+    image: str = option("", "image-to-video: first image of prompts whose table names none")
     samples: int = option(2, "clips per prompt and arm")
     profile: str | None = option(None, "OmniScore profile; none: the one pairs were made with")
     steps: int = option(100, "optimizer steps of each trained arm")
@@ -97,12 +99,15 @@ def run(config: Config) -> RunFolder:
     from scorers.run import profile_in
     from train.comparison.arms import sampled
     from train.comparison.entrants import costs, found, trained
+    from train.comparison.images import begun
     from train.run import runs
+    from train.sampling.first_image import PATH
     from train.sampling.origin import find_adapter
 
     pairs, votes, snapshot = _records(config.db)
     profile = profile_in(config.db, config.profile or usual_profile(pairs))
     prompts = held_out_prompts(config)
+    memories = begun(config, prompts)
     agreed = agreement(pairs, votes)
     say(spoken(agreed))
     entrants = found(config)
@@ -123,6 +128,7 @@ def run(config: Config) -> RunFolder:
         batch=config.batch,
         device=config.device,
         judge=config.judge,
+        begun=memories,
     )
     facts = {
         "model": config.model,
@@ -132,6 +138,7 @@ def run(config: Config) -> RunFolder:
         "snapshot": snapshot,
         "tie": TIE,
         "prompts": len(prompts),
+        "images": {text: memory[PATH] for text, memory in memories.items()},
         "agreement": agreed.as_dict(),
         "pairs": entrants.pairs(),
         "arms": {name: {"run": run.id, "metrics": run.metrics} for name, run in made.items()},
@@ -144,7 +151,7 @@ def run(config: Config) -> RunFolder:
         given = {name: find_adapter(config.db, name)[0] for name in entrants.given}
         adapter = given | {name: run.id for name, run in made.items()}
         arms = {name: adapter[name] for name in config.names} | {BASE: ""}
-        facts["panel"] = _asked(config, folder, clips, arms)
+        facts["panel"] = _asked(config, folder, clips, arms, memories)
     _reported(folder, facts, duels)
     return folder
 
@@ -180,7 +187,11 @@ def finish(run_folder: str) -> RunFolder:
 
 
 def _asked(
-    config: Config, folder: RunFolder, clips: Sequence[Sampled], arms: Mapping[str, str]
+    config: Config,
+    folder: RunFolder,
+    clips: Sequence[Sampled],
+    arms: Mapping[str, str],
+    begun: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
     """Put the arms' clips before people, told by their adapters; what the report keeps of it."""
     from train.comparison import panel
@@ -188,7 +199,7 @@ def _asked(
     questions = [name.strip() for name in config.questions.split(",") if name.strip()]
     meetings = panel.ask(
         config.db, folder.record.id, clips, arms, model=Path(config.model).name,
-        questions=questions, people=config.people,
+        questions=questions, people=config.people, begun=begun,
     )  # fmt: skip
     campaign = panel.campaign_of(folder.record.id)
     say(

@@ -17,7 +17,11 @@ sampler is DDIM with `--eta` 1 in every parametrisation (`train.sampling.rollout
 last step is sure and has no part. Model, adapter, rewards and prompts are those of `train.vader`
 (`train.reward.reward_run`), and randomness is by counter.
 
-Left out on purpose: rewards' statistics per prompt, several devices, and a pull towards the base.
+Several devices: `accelerate launch --config_file train/configs/ddp.yaml -m train.ddpo ...`; --batch
+is that of all, advantages are over all of it, and one process of 8 clips does what two of 4 do.
+
+Left out on purpose: rewards' statistics per prompt, a pull towards the base, looks at fixed clips
+(`train.reward.watch`), and networks that are spread over processes.
 """
 
 from __future__ import annotations
@@ -33,7 +37,13 @@ from train.reward.vader_config import Shared
 from train.run.options import option, parser
 
 if TYPE_CHECKING:  # these import torch: --help does not wait for it
+    from pathlib import Path
+
+    from train.reward.reward_run import Parts
+    from train.run.distributed import Group
     from train.run.runs import RunFolder
+
+_LESS = "a smaller --micro, --checkpointing blocks"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,15 +65,23 @@ def run(config: Config) -> Run:
         UserError: no prompts, an unknown reward, or clips that `updates` does not divide.
     """
     from train.reward import reward_run
+    from train.run import distributed
+    from train.run.mishaps import explained
     from train.sampling.origin import located
 
     if config.batch % config.updates:
         raise UserError(
             f"--batch is {config.batch}; it must be a multiple of --updates, {config.updates}"
         )
-    config = replace(config, from_adapter=located(config.db, config.from_adapter))
-    prompts = reward_run.train_prompts(config.db, config.prompts)
-    return _train(config, prompts, reward_run.begin("ddpo", config, prompts))
+    group = distributed.join(config.device)
+    distributed.demand_equal_shares(config.batch, group)
+    earlier = group.from_main(lambda: located(config.db, config.from_adapter))
+    config = replace(config, from_adapter=earlier)
+    prompts = group.from_main(lambda: reward_run.train_prompts(config.db, config.prompts))
+    parts = _prepared(config, group, prompts)
+    folder = group.from_main(lambda: reward_run.begin("ddpo", config, prompts))
+    with explained(folder.folder, _LESS), group.writing(folder) as mine:
+        return _train(config, prompts, parts, mine, group, folder.state)
 
 
 def resume(run_folder: str, steps: int | None = None) -> Run:
@@ -74,49 +92,81 @@ def resume(run_folder: str, steps: int | None = None) -> Run:
         steps: A new total number of steps; None keeps the run's.
     """
     from train.reward import reward_run
-    from train.run import runs
+    from train.run import distributed, runs
+    from train.run.mishaps import explained
 
-    folder = runs.reopen(run_folder, "ddpo", {} if steps is None else {"steps": steps})
+    changes = {} if steps is None else {"steps": steps}
+    group = distributed.join()
+    folder = group.from_main(lambda: runs.reopen(run_folder, "ddpo", changes))
     config = Config(**folder.record.config)
-    return _train(config, reward_run.begun(folder), folder)
+    distributed.demand_equal_shares(config.batch, group)
+    prompts = reward_run.begun(folder)
+    parts = _prepared(config, group, prompts)
+    with explained(folder.folder, _LESS), group.writing(folder) as mine:
+        return _train(config, prompts, parts, mine, group, folder.state)
 
 
-def _train(config: Config, prompts: Sequence[str], folder: RunFolder) -> Run:
-    import torch
+def _prepared(config: Config, group: Group, prompts: Sequence[str]) -> Parts:
+    """As for `train.vader`; each process holds the network whole.
+
+    Raises:
+        UserError: it does not.
+    """
+    from train.reward import reward_run
+
+    if group.sharded or (group.accelerator and group.accelerator.state.deepspeed_plugin):
+        raise UserError(
+            "train.ddpo holds the whole network in every process: start it with --config_file "
+            "train/configs/ddp.yaml, or spread the weights with train.vader or train.dpo"
+        )
+    return reward_run.prepared(config, group, prompts)
+
+
+def _train(
+    config: Config,
+    prompts: Sequence[str],
+    parts: Parts,
+    folder: RunFolder,
+    group: Group,
+    state: Path,
+) -> Run:
     from tqdm import tqdm
 
     from train.preference import loop
-    from train.reward import ascent, reward_run
+    from train.reward import ascent, reward_card
     from train.reward.trajectory import Chances, update
-    from train.run.distributed import ALONE
     from train.run.export import export
     from train.run.trackers import names, tracked
 
-    model = reward_run.loaded(config, ALONE)
-    settings = reward_run.sampled_at(model, config)
-    model.album = reward_run.album(model, config, prompts, settings)
-    reward = reward_run.mixture(config, config.reward, model, ALONE)
-    policy, work = reward_run.adapted(config, model), folder.record.labels
-    chances = Chances(model, settings, config.eta, config.micro or config.batch)
-    optimizer = torch.optim.AdamW(policy.parameters, lr=config.lr, weight_decay=0.0)
-    first = loop.load_state(folder.state, policy, optimizer, work)
+    policy, optimizer, settings = parts.policy, parts.optimizer, parts.settings
+    together = config.micro or config.batch // group.size
+    chances = Chances(policy.model, settings, config.eta, together)
+    work = folder.record.labels
+    first = group.agreed(loop.load_state(state, policy, optimizer, work))
     folder.rewind(first)
     say(f"{len(prompts)} prompts, reward {config.reward}: {folder.folder}")
     metrics: dict[str, float] = {}
     with (
-        tracked(folder, names(config.trackers), first) as watched,
+        tracked(folder, names(config.trackers) if group.main else (), first) as watched,
         tqdm(range(first, config.steps), desc="ddpo", unit="step", disable=None) as bar,
     ):
         for step in bar:
             draws = ascent.drawn(prompts, step, config)
             metrics = update(
-                policy, chances, reward, optimizer, draws, parts=config.updates, clip=config.clip
-            )
+                policy, chances, parts.reward, optimizer, draws,
+                parts=config.updates, clip=config.clip, group=group,
+            )  # fmt: skip
             watched.log(step, split="train", **metrics)
             bar.set_postfix(reward=f"{metrics['reward']:.3f}")
             if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
                 loop.save_state(folder.state, step + 1, policy, optimizer, work)
-    export(policy, folder, prompts=prompts, settings=settings, seed=config.seed, shown=config.grid)
+    if not group.main:
+        return folder.record
+    done = export(
+        policy, folder, prompts=prompts, settings=settings, seed=config.seed, shown=config.grid
+    )
+    metrics |= {"reload_difference": done.difference}
+    say(f"Model card: {reward_card.write(folder, policy.model, metrics, prompts)}")
     return folder.finish(config.db, metrics)
 
 

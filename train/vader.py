@@ -14,6 +14,9 @@ ends the run with a reason. The adapter that is kept is then that of the last lo
 complaint. K = 1 changes what the last step can still change, appearance rather than motion. Judge
 with something else than the reward (`python -m train.compare`).
 
+`--plan` says beforehand what a step takes (`train.reward.forecast`); `--decoder` puts a smaller
+decoder before the rewards, with its measured bias (`train.reward.tiny_decoder`).
+
 Several devices: `accelerate launch -m train.vader ...`; --batch is that of all, and gradients meet
 in one module's forward (`train.reward.rewarded`).
 
@@ -25,6 +28,7 @@ Left out on purpose: looks at long clips (the watch sees the first part).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -40,13 +44,13 @@ if TYPE_CHECKING:  # these import torch: --help does not wait for it
 
     from train.preference.passes import Descent
     from train.reward.lookout import Lookout
-    from train.reward.reward_run import Parts
+    from train.reward.reward_run import Rolling
     from train.run.distributed import Group
     from train.run.runs import RunFolder
 
 _LESS = (
-    "a smaller --micro, --checkpointing network,decoder,reward, --decoder-gradient chosen, "
-    "--score-frames random"
+    "--plan auto, a smaller --micro, --checkpointing network,decoder,reward, "
+    "--decoder-gradient chosen, --score-frames random"
 )
 __all__ = ["PRESETS", "Config", "main", "resume", "run"]
 
@@ -67,10 +71,10 @@ def run(config: Config) -> Run:
     earlier = group.from_main(lambda: located(config.db, config.from_adapter))
     config = replace(config, from_adapter=earlier)
     prompts = group.from_main(lambda: reward_run.train_prompts(config.db, config.prompts))
-    parts = reward_run.prepared(config, group, prompts)
-    folder = group.from_main(lambda: reward_run.begin("vader", config, prompts))
+    parts = reward_run.rolling(config, group, prompts)
+    folder = group.from_main(lambda: reward_run.begin("vader", parts.config, prompts))
     with explained(folder.folder, _LESS), group.writing(folder) as mine:
-        return _train(config, prompts, parts, mine, group, folder.state)
+        return _train(parts.config, prompts, parts, mine, group, folder.state)
 
 
 def resume(run_folder: str, steps: int | None = None) -> Run:
@@ -89,7 +93,7 @@ def resume(run_folder: str, steps: int | None = None) -> Run:
     folder = group.from_main(lambda: runs.reopen(run_folder, "vader", changes))
     config = Config(**folder.record.config)
     prompts = reward_run.begun(folder)
-    parts = reward_run.prepared(config, group, prompts)
+    parts = reward_run.rolling(config, group, prompts)
     with explained(folder.folder, _LESS), group.writing(folder) as mine:
         return _train(config, prompts, parts, mine, group, folder.state)
 
@@ -97,34 +101,33 @@ def resume(run_folder: str, steps: int | None = None) -> Run:
 def _train(
     config: Config,
     prompts: Sequence[str],
-    parts: Parts,
+    parts: Rolling,
     folder: RunFolder,
     group: Group,
     state: Path,
 ) -> Run:
-    import torch
-
     from train.preference import loop
-    from train.reward import ascent, reward_run
+    from train.reward import ascent, reward_card, reward_run
     from train.reward.lookout import Lookout
     from train.run.export import export
     from train.run.trackers import names, tracked
 
     policy = parts.policy
-    optimizer = torch.optim.AdamW(policy.parameters, lr=config.lr, weight_decay=0.0)
-    climb = ascent.prepare(parts.rolled, policy, optimizer, group)
+    climb = ascent.prepare(parts.rolled, policy, parts.optimizer, group)
     first = loop.load_state(state, policy, climb.optimizer, folder.record.labels)
     folder.rewind(first)
     say(f"{len(prompts)} prompts, reward {config.reward}, K = {config.k}: {folder.folder}")
     with tracked(folder, names(config.trackers) if group.main else (), first) as watched:
         lookout = Lookout(config, parts, watched, group, prompts)
+        if config.decoder and first == 0 and group.saving:
+            _measure_decoder(config, parts, lookout.prompts or prompts, watched)
         if policy.model.device.type == "cuda":
             reward_run.remember(policy.model, [*prompts, *lookout.prompts])
         metrics = _climb(config, prompts, parts, climb, lookout, watched, first)
         if not group.saving:
             return folder.record
         metrics |= lookout.finish(metrics)
-    export(
+    done = export(
         policy,
         folder,
         prompts=prompts,
@@ -132,13 +135,29 @@ def _train(
         seed=config.seed,
         shown=config.grid,
     )
+    metrics |= {"reload_difference": done.difference}
+    say(f"Model card: {reward_card.write(folder, policy.model, metrics, prompts)}")
     return folder.finish(config.db, metrics) if group.main else folder.record
+
+
+def _measure_decoder(
+    config: Config, parts: Rolling, prompts: Sequence[str], folder: RunFolder
+) -> None:
+    """Says and logs how far `--decoder` is from the model's own."""
+    from train.reward import tiny_decoder
+
+    some = prompts[: tiny_decoder.CLIPS]
+    found = tiny_decoder.measured(
+        parts.policy, parts.reward, parts.scoring, parts.settings, some, config.seed
+    )
+    say(tiny_decoder.told(found, len(some)))
+    folder.log(0, split="decoder", clips=len(some), **found)
 
 
 def _climb(
     config: Config,
     prompts: Sequence[str],
-    parts: Parts,
+    parts: Rolling,
     climb: Descent,
     lookout: Lookout,
     folder: RunFolder,
@@ -147,7 +166,7 @@ def _climb(
     """The updates from `first` on, until they are done or the lookout ends them; the last one's."""
     from tqdm import tqdm
 
-    from train.preference import loop
+    from train.preference import loop, plan
     from train.reward import ascent
 
     metrics: dict[str, float] = {}
@@ -155,8 +174,12 @@ def _climb(
         for step in bar:
             if lookout.stops(step, metrics):
                 break
+            began = time.monotonic()
             draws = ascent.drawn(prompts, step, config)
             metrics = ascent.update(climb, parts.rolled, config, draws)
+            if step == first and config.plan != "none":
+                device, left = climb.policy.model.device, config.steps - step - 1
+                plan.measured(device, time.monotonic() - began, left)
             folder.log(step, split="train", **metrics)
             bar.set_postfix(reward=f"{metrics['reward']:.3f}", drift=f"{metrics['drift']:.4f}")
             if (step + 1) % config.save_every == 0 or step + 1 == config.steps:

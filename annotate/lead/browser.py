@@ -201,7 +201,12 @@ def _clips(visit: Visit, found: Found) -> Markup:
     rows = [
         (
             markup.link(address("pairs", text=row["text"] or ""), markup.words(row["text"] or "")),
-            video(visit, row["sha256"], row["sha256"][:12]),
+            markup.video(
+                visit.clip(row["sha256"]),
+                row["sha256"][:12],
+                width=row["width"],
+                height=row["height"],
+            ),
             " / ".join(part for part in (row["model"], row["adapter"]) if part) or markup.DASH,
             markup.DASH if row["seed"] is None else row["seed"],
             scored.get(row["sha256"], markup.DASH),
@@ -209,14 +214,8 @@ def _clips(visit: Visit, found: Found) -> Markup:
         )
         for row in found.rows.iter_rows(named=True)
     ]
-    return markup.table(words["view_clips"], columns, rows)
-
-
-def video(visit: Visit, sha256: str, label: str) -> Markup:
-    """A clip that plays where it stands; its first frame is there."""
-    return Markup(
-        '<video src="{}" aria-label="{}" controls muted playsinline loop preload=metadata></video>'
-    ).format(visit.clip(sha256), label)
+    table = markup.table(words["view_clips"], columns, rows)
+    return Markup('<div data-broken="{}">{}</div>').format(words["broken_short"], table)
 
 
 _VIEWS: dict[str, tuple[Callable[..., Found], Callable[[Visit, Found], Markup]]] = {

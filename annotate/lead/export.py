@@ -48,9 +48,8 @@ def shown(visit: Visit) -> Markup:
     rows = [_row("votes", words["export_votes"].format(count=f"{len(reading.votes):,}"))]
     rows += [_row(f"labels-{one}", words[f"export_labels_{one}"]) for one in LABELS]
     rows.append(_row("agreement", words["export_agreement"], ("html", "json")))
-    return visit.top("export") + markup.section(
-        words["nav_export"], *rows, note=words["export_note"]
-    )
+    note = Markup("<p class=ll-quiet>{}</p>").format(words["export_note"])
+    return visit.top("export") + note + markup.joined(rows)
 
 
 def _row(name: str, about: str, formats: tuple[str, ...] = FORMATS) -> Markup:

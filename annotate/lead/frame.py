@@ -113,6 +113,17 @@ const alive = () => {
   if (heading) document.title = `${heading.textContent} · Second Look`;
 };
 watch('value', alive);
+const near = new IntersectionObserver((seen) => {
+  for (const { target } of seen.filter((one) => one.isIntersecting)) {
+    near.unobserve(target);
+    target.preload = 'metadata';
+  }
+}, { rootMargin: '300px' });
+const list = () => {
+  for (const clip of element.querySelectorAll('video[preload=none]')) near.observe(clip);
+};
+list();
+watch('value', list);
 element.addEventListener('error', (event) => {
   const note = element.querySelector('[data-broken]');
   if (event.target.tagName === 'VIDEO' && note) {
@@ -122,7 +133,9 @@ element.addEventListener('error', (event) => {
   }
 }, true);
 """
-"""The window is called like the heading; a clip that cannot be played says so."""
+"""The window is called like the heading; a clip is fetched, as far as its first frame, once it is
+near the window, so that a page of many asks for few; one that cannot be played says so.
+"""
 
 
 def block(*, script: str = "") -> gr.HTML:

@@ -133,6 +133,21 @@ def tag(text: str, kind: str = "") -> Markup:
     return Markup('<span class="ll-tag{}">{}</span>').format(kind and f" ll-{kind}", text)
 
 
+def video(address: str, label: str, *, width: int = 0, height: int = 0) -> Markup:
+    """A clip that plays where it stands; `frame.block` shows its first frame when it is in view.
+
+    Args:
+        address: where it is fetched.
+        label: what it is called.
+        width: pixels; with `height` its place is kept before anything is fetched. 0: not known.
+        height: pixels.
+    """
+    return Markup(
+        '<video src="{}" aria-label="{}" width={} height={} controls muted playsinline loop '
+        "preload=none></video>"
+    ).format(address, label, width, height)
+
+
 def section(title: str, *parts: object, note: str = "") -> Markup:
     """A part of a page under its heading, with a quiet sentence that explains it."""
     said = Markup("<p class=ll-quiet>{}</p>").format(note) if note else ""

@@ -110,6 +110,7 @@ def _days(visit: Visit) -> Markup:
     bar = Markup(
         '<span class="ll-done ll-wide" aria-hidden=true><i style="--at:{:.1f}%"></i></span>'
     )
+    once = Markup("<span class=ll-id>{}</span>")
     columns = [
         Column(words["day"]),
         Column(words["answers"], number=True),
@@ -117,7 +118,7 @@ def _days(visit: Visit) -> Markup:
         Column(""),
     ]
     rows = [
-        (day, f"{answers:,}", people, bar.format(100 * answers / most))
+        (once.format(day), f"{answers:,}", people, bar.format(100 * answers / most))
         for day, answers, people in found
     ]
     table = markup.table(words["per_day"], columns, rows)

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from annotate.casting import comment_of
 from annotate.lead import markup
-from annotate.lead.browser import verdict, video
+from annotate.lead.browser import verdict
 from annotate.lead.frame import Site, Visit, address, block
 from annotate.lead.markup import Column
 from annotate.lead.reading import opinion
@@ -69,7 +69,9 @@ def _clips(visit: Visit, pair: Pair) -> Markup:
 
 def _video(visit: Visit, clip: str, letter: str) -> Markup:
     label = visit.words["clip_of"].format(letter=letter)
-    return video(visit, clip, label)
+    known = visit.desk.store.get("candidates", clip)
+    width, height = (known.width, known.height) if isinstance(known, Candidate) else (0, 0)
+    return markup.video(visit.clip(clip), label, width=width, height=height)
 
 
 def _origin(visit: Visit, sha256: str) -> str:

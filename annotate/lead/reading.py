@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -48,16 +48,27 @@ class Reading:
     pairs: pl.DataFrame
     votes: pl.DataFrame
     decisions: tuple[Decision, ...]
+    campaigns: dict[str, Campaign]
+    """Every campaign that has pairs or was decided about, by name."""
 
     @classmethod
-    def of(cls, store: Owner) -> Reading:
-        """Read it."""
+    def of(cls, store: Owner, asked: Callable[[Campaign], Campaign]) -> Reading:
+        """Read it.
+
+        Args:
+            store: the database.
+            asked: how a stored campaign is asked in truth: the app may be started with options.
+        """
+        pairs, decisions = store.frame("pairs", PAIRS), tuple(store.all("decisions"))
+        known = stored(decisions)
+        names = sorted({*pairs["campaign"].unique(), *known})
         return cls(
             prompts=store.frame("prompts", ["id", "text", "split"]),
             clips=store.frame("candidates", _CLIPS),
-            pairs=store.frame("pairs", PAIRS),
+            pairs=pairs,
             votes=store.frame("votes", [*VOTES, "reason"]),
-            decisions=tuple(store.all("decisions")),
+            decisions=decisions,
+            campaigns={name: asked(known.get(name, Campaign(name=name))) for name in names},
         )
 
     @cached_property
@@ -74,13 +85,6 @@ class Reading:
     def gold(self) -> dict[str, Gold]:
         """Pairs whose answer is known."""
         return decided.gold(self.decisions)
-
-    @cached_property
-    def campaigns(self) -> dict[str, Campaign]:
-        """Every campaign that has pairs or was decided about, by name."""
-        known = stored(self.decisions)
-        names = sorted({*self.pairs["campaign"].unique(), *known})
-        return {name: known.get(name, Campaign(name=name)) for name in names}
 
     @cached_property
     def progress(self) -> list[Progress]:
@@ -121,7 +125,7 @@ class Readings:
                 store = self._desk.store
                 heads = {kind: store.heads()[kind] for kind in _KINDS}
                 if self._reading is None or heads != self._heads:
-                    self._reading, self._heads = Reading.of(store), heads
+                    self._reading, self._heads = Reading.of(store, self._desk.asked), heads
                 self._until = time.monotonic() + FRESH_SECONDS
             return self._reading
 

@@ -162,10 +162,8 @@ def _clips(visit: Visit, run: Run) -> Markup:
 
 
 def _figure(visit: Visit, run: Run, name: str, label: str) -> Markup:
-    return Markup(
-        '<figure><video src="{}" aria-label="{}" controls muted loop playsinline preload=metadata>'
-        "</video><figcaption>{}</figcaption></figure>"
-    ).format(_address(visit, run, name), f"{label}: {name}", label)
+    clip = markup.video(_address(visit, run, name), f"{label}: {name}")
+    return Markup("<figure>{}<figcaption>{}</figcaption></figure>").format(clip, label)
 
 
 def _reports(visit: Visit, run: Run) -> Markup:

@@ -5,6 +5,7 @@
 import { fill, make, number, OTHER, SIDES } from "./dom.js";
 
 const SIGNS = { left: "◂", right: "▸" };
+const LEAST = 0.1; // points; a smaller margin is not written as 0.0
 
 const percent = (value) => (100 * value).toFixed(0);
 const precise = (value) => number(100 * value, 1);
@@ -14,7 +15,8 @@ export function verdict(opinion, words) {
   if (opinion.left === null || opinion.right === null) return words.prefers_missing;
   if (!opinion.best) return words.prefers_none;
   const side = words[opinion.best].toLowerCase();
-  return fill(words.prefers, { side, margin: precise(opinion.margin) });
+  const margin = 100 * opinion.margin < LEAST ? `<${number(LEAST, 1)}` : precise(opinion.margin);
+  return fill(words.prefers, { side, margin });
 }
 
 export function showOpinion(panel, pair, opinion, words) {
@@ -50,7 +52,8 @@ function bars(opinion, words) {
   const total = { label: words.total, left: opinion.left, right: opinion.right, digits: precise };
   list.append(row(total, words, "sl-total"));
   for (const bar of opinion.bars) {
-    const label = words.dimensions[bar.key] ?? bar.label;
+    const names = bar.heuristic ? words.stand_ins : words.dimensions;
+    const label = names[bar.key] ?? bar.label;
     list.append(row({ ...bar, label, digits: percent }, words));
   }
   return list;
@@ -73,7 +76,7 @@ function row(bar, words, name = "") {
 }
 
 function cell(side, bar, words) {
-  const [value, other] = [bar[side], bar[OTHER[side]]];
+  const value = bar[side];
   const box = make("span", `sl-value sl-${side}`);
   if (value === null) {
     box.append(make("span", "sl-missing", words.missing));
@@ -83,11 +86,17 @@ function cell(side, bar, words) {
   const part = make("i");
   part.style.inlineSize = `${100 * Math.min(1, Math.max(0, value))}%`;
   track.append(part);
-  const higher = other !== null && value > other;
+  const higher = leads(bar, side);
   box.classList.toggle("sl-higher", higher);
   box.append(track, make("span", "sl-number", bar.digits(value)));
   box.append(make("span", "sl-sign", higher ? SIGNS[side] : ""));
   return box;
+}
+
+// Higher is what reads higher: 95 against 95 is not marked, whatever follows the point.
+function leads(bar, side) {
+  const [value, other] = [bar[side], bar[OTHER[side]]];
+  return other !== null && value > other && bar.digits(value) !== bar.digits(other);
 }
 
 // The row in words, for whoever hears the page.
@@ -95,8 +104,7 @@ function spoken(bar, words) {
   const parts = SIDES.map((side) => {
     const value = bar[side];
     if (value === null) return `${words[side]} ${words.missing}`;
-    const higher = bar[OTHER[side]] !== null && value > bar[OTHER[side]];
-    return `${words[side]} ${bar.digits(value)}${higher ? ` (${words.higher})` : ""}`;
+    return `${words[side]} ${bar.digits(value)}${leads(bar, side) ? ` (${words.higher})` : ""}`;
   });
   const rough = bar.heuristic ? `, ${words.heuristic}` : "";
   return `${bar.label}${rough}: ${parts.join(", ")}.`;

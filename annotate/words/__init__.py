@@ -28,6 +28,8 @@ class Words(Protocol):
     """Fills `static/page.html` on the server, and is handed to the script as data."""
     MISSING: dict[str, str]
     """Names of OmniScore's dimensions by key (the profile carries the English ones too)."""
+    STAND_INS: dict[str, str]
+    """Names of the classical measures that stand in for dimensions, by the dimension's key."""
     IDLE: dict[str, str]
     """What is said when there is no pair to show (`annotate/idle.py`)."""
     ERRORS: dict[str, str]

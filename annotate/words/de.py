@@ -18,6 +18,16 @@ MISSING: dict[str, str] = {
     "alignment": "Passt zum Prompt",
 }
 
+STAND_INS: dict[str, str] = {
+    "subject_consistency": "Formen bleiben",
+    "background_consistency": "Farben bleiben",
+    "temporal_flickering": "Kein Flackern",
+    "motion_smoothness": "Fließende Bewegung",
+    "dynamic_degree": "Bewegung",
+    "aesthetic_quality": "Farbigkeit",
+    "imaging_quality": "Schärfe",
+}
+
 IDLE: dict[str, str] = {
     "empty_title": "Noch keine Clips",
     "empty": "In dieser Datenbank gibt es nichts zu vergleichen. In einem anderen Terminal:",
@@ -39,7 +49,8 @@ IDLE: dict[str, str] = {
     "ingest": "… oder eigene Videos einlesen",
     "score": "Die Clips bewerten",
     "pair": "Paare bilden",
-    "more": "Um mehr Personen je Paar zu fragen, die App so neu starten",
+    "more": "Um mehr Personen je Paar zu fragen (die App übernimmt es sofort)",
+    "again": "Um mehr Personen je Paar zu fragen, die App so neu starten",
     "train": "Mit den Antworten trainieren",
 }
 

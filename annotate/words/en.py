@@ -18,6 +18,16 @@ MISSING: dict[str, str] = {
     "alignment": "Fits the prompt",
 }
 
+STAND_INS: dict[str, str] = {
+    "subject_consistency": "Structure stays",
+    "background_consistency": "Colours stay",
+    "temporal_flickering": "No flicker",
+    "motion_smoothness": "Smooth motion",
+    "dynamic_degree": "Movement",
+    "aesthetic_quality": "Colourfulness",
+    "imaging_quality": "Sharpness",
+}
+
 IDLE: dict[str, str] = {
     "empty_title": "No clips yet",
     "empty": "There is nothing to compare in this database. Run, in another terminal:",
@@ -39,7 +49,8 @@ IDLE: dict[str, str] = {
     "ingest": "… or bring in videos that you have",
     "score": "Score the clips",
     "pair": "Pair them",
-    "more": "To ask more people per pair, start the app again with",
+    "more": "To ask more people per pair (the app takes it up at once)",
+    "again": "To ask more people per pair, start the app again with",
     "train": "Train on the votes",
 }
 

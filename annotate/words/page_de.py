@@ -32,6 +32,7 @@ PAGE: dict[str, str] = {
     "guide": "Leitfaden",
     "history": "Verlauf",
     "keys": "Tasten",
+    "settings": "Einstellungen",
     "lead": "Seiten der Leitung",
     "close": "Schließen",
     # Clips and their controls
@@ -166,8 +167,8 @@ PAGE: dict[str, str] = {
     "keys_fixed": "„{key}“ gehört dem Browser und ist nicht frei.",
     "keys_last": "„{act}“ braucht mindestens eine Taste.",
     "keys_set": "„{act}“ ist jetzt „{key}“.",
-    "keys_reset": "Zurück zu den ersten Tasten",
-    "keys_were_reset": "Alle Tasten sind wieder wie zuerst.",
+    "keys_reset": "Alle Tasten zurücksetzen",
+    "keys_were_reset": "Alle Tasten sind zurückgesetzt.",
     "keys_strong": "Mit Umschalt heißt eine Antwort „deutlich besser“, wo die Kampagne danach "
     "fragt.",
     "agree": "Bestätigen oder weiter",

@@ -32,6 +32,7 @@ PAGE: dict[str, str] = {
     "guide": "Guide",
     "history": "History",
     "keys": "Keys",
+    "settings": "Settings",
     "lead": "Lead's pages",
     "close": "Close",
     # Clips and their controls
@@ -162,8 +163,8 @@ PAGE: dict[str, str] = {
     "keys_fixed": "“{key}” belongs to the browser and cannot be used.",
     "keys_last": "“{act}” needs at least one key.",
     "keys_set": "“{act}” is now “{key}”.",
-    "keys_reset": "Back to the first keys",
-    "keys_were_reset": "All keys are as they were at first.",
+    "keys_reset": "Reset all keys",
+    "keys_were_reset": "All keys are reset.",
     "keys_strong": "With Shift, an answer means “clearly better”, where the campaign asks for it.",
     "agree": "Confirm, or go on",
     "escape": "Leave a field or a dialog",

@@ -50,7 +50,9 @@ def _check(_config: Config, places: Places) -> int:
 
 def _found(sentences: Sequence[str], where: str) -> int:
     _told(sentences)
-    say(f"{where}: {f'{len(sentences)} findings' if sentences else 'no damage found'}")
+    count = len(sentences)
+    found = f"{count} finding{'s' if count > 1 else ''}" if count else "no damage found"
+    say(f"{where}: {found}")
     return 1 if sentences else 0
 
 

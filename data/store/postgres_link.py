@@ -51,9 +51,10 @@ class Link:
         try:
             self._idle.put(self._connect())
         except psycopg.OperationalError as error:
+            why = str(error).splitlines()[0]  # more lines say the same again
             raise UserError(
-                f"{self.name} cannot be reached: {str(error).strip()}. Check host, port, name and "
-                "password (PGPASSWORD or ~/.pgpass work too), and that the server runs"
+                f"{self.name} cannot be reached: {why}. Check host, port, name and password "
+                "(PGPASSWORD or ~/.pgpass work too), and that the server runs"
             ) from error
 
     def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:

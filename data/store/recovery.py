@@ -113,6 +113,11 @@ def _unreadable(places: Places, error: duckdb.Error) -> UserError:
             f"{places.database} may be read here and not written: {error} To write to it, change "
             "its mode, or run as the user who owns it"
         )
+    if not (places.journal.exists() or places.snapshot.exists()):
+        return UserError(
+            f"{places.database} cannot be opened: {error} Check --db: neither a journal nor a "
+            "snapshot lies beside it, so there is nothing to make it anew from"
+        )
     return UserError(
         f"{places.database} cannot be opened: {error} If it is damaged, "
         f"`python -m data.store rebuild --db {places.database}` makes a new one from the journal"

@@ -73,7 +73,8 @@ def check(places: Places) -> list[str]:
 def _damage(places: Places, file: Path, *, beside_owner: bool) -> list[str]:
     """Damaged lines of the journal, and where the votes in `file` are not those of the others."""
     if not places.journal.exists():
-        return [f"{places.journal} is missing; the next start writes a new one"]
+        missing = f"{places.journal} is missing; the next start writes a new one"
+        return _unreadable(file) or [missing]
     if not file.exists():
         lines = list(journals.damage(places.journal))
         missing = f"{file} is missing; `rebuild` makes it from the journal"
@@ -99,6 +100,14 @@ def _damage(places: Places, file: Path, *, beside_owner: bool) -> list[str]:
         if newest is None or line <= newest + 1  # the heading is line 1
     ]
     return _lines(places, lines) + different
+
+
+def _unreadable(file: Path) -> list[str]:
+    try:
+        open_read_only(file).close()
+    except duckdb.Error as error:
+        return [f"{file} cannot be read: {error}"]
+    return []
 
 
 def _lines(places: Places, lines: list[tuple[int, str]]) -> list[str]:
@@ -161,6 +170,10 @@ def repair(places: Places) -> list[str]:
 
     The votes that were cut off the log come back from the journal.
     """
+    if not places.database.exists():
+        raise UserError(
+            f"{places.database} does not exist; check --db, or make it from its journal: `rebuild`"
+        )
     done = []
     with alone(places):
         if places.journal.exists() and (torn := journals.cut_torn_line(places.journal)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
@@ -63,3 +64,12 @@ def test_a_busy_port_leads_to_the_next_free_one():
 def test_an_address_of_another_machine_is_refused_with_what_to_do():
     with pytest.raises(UserError, match="--host an address of this machine"):
         server.listen("192.0.2.1", 7860)  # TEST-NET-1: nobody's address
+
+
+def test_ctrl_c_is_a_good_end(root, tmp_path):
+    command = [sys.executable, "app.py", "--db", str(tmp_path / "prefs.duckdb"), "--port", "0"]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        assert "Second Look is at" in started.stdout.readline()
+        started.send_signal(signal.SIGINT)
+        assert started.wait(30) == 0

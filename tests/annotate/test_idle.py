@@ -9,9 +9,16 @@ from annotate.idle import Counts, explain
 FULL = {"candidates": 4, "scored": 4, "pairs": 2, "other_campaigns": (), "answered": 2}
 
 
-def explained(**changes):
+def explained(*, redundancy=1, most=False, started=False, **changes):
     counts = Counts(**{**FULL, **changes})
-    return explain(counts, db="my prefs.duckdb", campaign="default", redundancy=1)
+    return explain(
+        counts,
+        db="my prefs.duckdb",
+        campaign="default",
+        redundancy=redundancy,
+        most=most,
+        started=started,
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,7 +50,14 @@ def test_every_command_names_this_database_in_quotes():
 def test_pairs_of_other_people_can_be_had_by_asking_more_per_pair():
     idle = explained(answered=1)
     assert idle.title == "Nothing left for you"
-    assert idle.steps[0].command.endswith("--redundancy 2")
+    campaign = "python -m annotate.campaign --db 'my prefs.duckdb' set default"
+    assert idle.steps[0].command == f"{campaign} --redundancy 2"
+    # Where people disagree up to `most` are asked: that number has to grow.
+    idle = explained(answered=1, redundancy=5, most=True)
+    assert idle.steps[0].command == f"{campaign} --most 6"
+    # What the app was started with wins over what is stored.
+    idle = explained(answered=1, started=True)
+    assert idle.steps[0].command == "python app.py --db 'my prefs.duckdb' --redundancy 2"
 
 
 def test_an_empty_campaign_names_those_that_are_not():

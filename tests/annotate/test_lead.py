@@ -125,6 +125,8 @@ def test_the_overview_tells_who_did_what(look):
     assert "left out" in people.locator("tr", has_text="left larry").inner_text()
     assert MALICE in people.inner_text()
     assert page.title() == "Overview · Second Look"
+    campaign = page.locator("table", has_text="Wanted").locator("tbody tr").inner_text().split()
+    assert campaign[4] == "3"  # as the app was started, though nothing is stored
 
 
 def test_the_way_from_a_person_to_a_vote_to_its_pair(look):
@@ -185,6 +187,16 @@ def test_both_clips_of_a_pair_play_together(look, place):
     assert "SecretModel-9000" in page.inner_text("main")  # a lead may know
 
 
+def test_of_many_clips_only_those_near_the_window_are_fetched(look):
+    page = look("pairs?view=clips")
+    page.wait_for_function("document.querySelector('video').readyState >= 1")
+    wanted = page.evaluate("[...document.querySelectorAll('video')].map((clip) => clip.preload)")
+    assert len(wanted) == 25
+    assert wanted.count("none") >= 15
+    page.locator("video").last.scroll_into_view_if_needed()
+    page.wait_for_selector("text=Cannot be played here")  # fetched now, and there is no file
+
+
 def test_a_clip_that_is_gone_is_said(look, place):
     page = look(f"pair?id={ids(place)['nasty']}")
     page.wait_for_selector("text=This clip cannot be played here")
@@ -232,6 +244,7 @@ def test_a_run_shows_its_curves_and_clips(look, place):
     page = look(f"run?id={ids(place)['run']}")
     assert page.locator("svg[role=img]").count() == 2
     assert "held-out: last 0.54" in page.locator("svg").first.get_attribute("aria-label")
+    page.locator("video").last.scroll_into_view_if_needed()
     page.wait_for_function(
         "[...document.querySelectorAll('video')].every((video) => video.readyState >= 1)"
     )

@@ -28,7 +28,7 @@ def reading(tmp_path_factory) -> Reading:
     add(db, world)
     add(db, votes(pairs_of(world), 400))
     with Store.own(db) as owner:
-        return Reading.of(owner)
+        return Reading.of(owner, lambda stored: stored)
 
 
 def test_only_markup_is_html():

@@ -24,6 +24,13 @@ def add(command, name: str, role: str, *more: str, password: str = PASSWORD) -> 
 # Turning accounts on
 
 
+def test_a_database_that_is_not_there_is_said(command, tmp_path, capsys):
+    """A slip in --db would turn accounts on where no app looks."""
+    assert "There is no database" not in command("list")
+    assert people.main(["list", "--db", str(tmp_path / "pref.duckdb")]) == 0
+    assert "There is no database" in capsys.readouterr().out
+
+
 def test_accounts_are_turned_on_under_a_running_app(enter, command):
     before = enter()
     assert before.post("/api/me", json={"name": "Ann"}).json()["role"] == "admin"

@@ -8,7 +8,9 @@ import pytest
 
 from annotate.player import markup
 from annotate.words import ENGLISH, LANGUAGES, RefusedError, choose, words
+from data.omniscore import PROFILES
 
+STAND_INS = {row.key: row.label for row in PROFILES["lite"].dimensions if row.heuristic}
 TABLES = [name for name in vars(ENGLISH) if name.isupper() and name != "NAME"]
 
 
@@ -24,6 +26,13 @@ def test_every_language_says_everything(language, table):
     for key, text in english.items():
         assert placeholders(other[key]) == placeholders(text), (table, key)
         assert bool(other[key]) == bool(text), (table, key)
+
+
+def test_stand_ins_are_called_what_reports_call_them():
+    assert ENGLISH.STAND_INS == STAND_INS
+    for profile in PROFILES.values():
+        heuristic = {row.key: row.label for row in profile.dimensions if row.heuristic}
+        assert heuristic.items() <= STAND_INS.items()
 
 
 def test_german_is_not_english_left_standing():

@@ -227,3 +227,10 @@ class TestRefused:
         with pytest.raises(UserError, match="No pair has a label"):
             exported(source, tmp_path / "out", labels="human")
         assert not (tmp_path / "out").exists()
+
+
+def test_columns_that_are_none_of_ours_are_named(tmp_path: Path):
+    table = tmp_path / "arena.csv"
+    table.write_text("prompt,a,b\na red circle,one.mp4,two.mp4\n")
+    with pytest.raises(UserError, match=r"needs the columns prompt, chosen, rejected; found.*'a'"):
+        list(preference_files.read(table))

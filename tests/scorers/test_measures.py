@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from data.omniscore import PROFILES, aggregate
 from scorers import colour, consistency, flicker, flow, load, sharpness
+from scorers.chunks import per_pixel
 from tests.scorers.clips import drawn, noise, noisy, panned
 
 
@@ -43,6 +44,38 @@ def test_colourfulness_by_hand():
     halves[:, :, 2, :, 8:] = 1  # blue: rg = 0, yb = -1
     # Spread sqrt(0.5^2 + 0.75^2) = 0.90139, means 0.5 and -0.25: 0.3 * sqrt(0.3125) = 0.16771
     assert float(colour.colourfulness(halves)) == pytest.approx(0.90139 + 0.16771, abs=1e-5)
+
+
+@pytest.mark.parametrize("size", [(130, 333), (320, 512), (129, 150), (96, 300)])
+def test_frames_are_reduced_by_area(size: tuple[int, int]):
+    """As the library does it, gradient and all; a shorter side of at most 128 px stays."""
+    frames = noise(2, 3, *size).requires_grad_()
+    ours = consistency._reduced(frames)
+    assert min(ours.shape[2:]) == min(128, *size)
+    theirs = F.interpolate(frames, size=tuple(ours.shape[2:]), mode="area")
+    torch.testing.assert_close(ours, theirs)
+    weights = noise(*ours.shape, seed=1)
+    one, other = (torch.autograd.grad((made * weights).sum(), frames)[0] for made in (ours, theirs))
+    torch.testing.assert_close(one, other)
+
+
+def test_frames_at_once_are_as_many_as_stay_in_cache():
+    """65,536 px: 16 frames of 64 x 64, one of 320 x 512; with gradients at most 4."""
+    seen = list[int]()
+
+    def count(group: torch.Tensor) -> torch.Tensor:
+        seen.append(len(group))
+        return group.mean((1, 2, 3))
+
+    for frames in (noise(1, 20, 3, 64, 64), noise(1, 2, 3, 320, 512)):
+        per_pixel(count, frames)
+    per_pixel(count, noise(1, 6, 3, 64, 64).requires_grad_())
+    assert seen == [16, 4, 1, 1, 4, 2]
+
+
+def test_the_fastest_are_the_fastest():
+    speed = noise(40, 50).numpy()
+    assert set(flow._fastest(speed)) == set(np.argsort(speed.ravel())[-100:])
 
 
 def test_grey_has_no_colour():
@@ -149,11 +182,11 @@ def test_smoothness_by_hand():
     """Speed 3 forth, 1 back: |3 - 1| / (3 + 1 + floor); at 128 px the floor of 1 px is 0.5."""
     forth, back = np.zeros((2, 2, 128, 128, 2), np.float32)
     forth[..., 0], back[..., 0] = 3, -1
-    assert flow.smoothness(forth, back) == pytest.approx(1 - 2 / 4.5)
+    assert flow.smoothness(list(forth), list(back)) == pytest.approx(1 - 2 / 4.5)
     back[..., 0] = -3
-    assert flow.smoothness(forth, back) == pytest.approx(1)
+    assert flow.smoothness(list(forth), list(back)) == pytest.approx(1)
     back[..., 0] = 3  # turns round in every frame
-    assert flow.smoothness(forth, back) == pytest.approx(1 - 6 / 6.5)
+    assert flow.smoothness(list(forth), list(back)) == pytest.approx(1 - 6 / 6.5)
 
 
 def test_shuffled_frames_are_not_smooth():
@@ -179,9 +212,9 @@ def test_what_only_one_frame_sees_is_not_flicker():
     clip = np.zeros((2, 32, 32, 3), np.uint8)
     clip[1, :, :16] = 100
     forth, back = np.zeros((1, 32, 32, 2), np.float32), np.zeros((1, 32, 32, 2), np.float32)
-    assert flow.steadiness(clip, forth, back) == pytest.approx(1 - 50 / 255)
+    assert flow.steadiness(clip, list(forth), list(back)) == pytest.approx(1 - 50 / 255)
     back[:, :, :16] = 5
-    assert flow.steadiness(clip, forth, back) == pytest.approx(1)
+    assert flow.steadiness(clip, list(forth), list(back)) == pytest.approx(1)
 
 
 def test_what_cannot_be_judged_is_nan():

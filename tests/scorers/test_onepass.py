@@ -45,6 +45,14 @@ class TestSharing:
             assert once(frames.clone(), "x", make) == 3, "equal values are another tensor"
         assert once(frames, "x", make) == 4, "outside of it nothing is kept"
 
+    def test_a_block_within_a_block_is_part_of_it(self):
+        frames = noise(1, 2, 3, 16, 16)
+        with sharing():
+            with sharing():
+                once(frames, "x", lambda: 1)
+            assert once(frames, "x", lambda: 2) == 1
+        assert once(frames, "x", lambda: 3) == 3
+
     def test_a_tensor_that_is_gone_is_not_mistaken_for_the_next(self):
         with sharing():
             seen = [once(torch.full((1,), float(k)), "v", lambda k=k: k) for k in range(50)]

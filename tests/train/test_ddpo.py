@@ -84,6 +84,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(config: ddpo.Config):
     assert weights(resumed) == weights(whole)
     with Store.open(config.db) as store:
         assert {run.kind for run in store.all("runs")} == {"ddpo"}
+    assert "(DDPO)" in (Path(whole.folder) / "adapter" / "README.md").read_text()
 
 
 def test_what_cannot_be_trained_is_refused(config: ddpo.Config):

@@ -184,18 +184,18 @@ class TestTraining:
         assert len(found.conditions) == 2
         for label in labels(bare):
             smallest = clips[min(label.chosen, label.rejected)]
-            told = found.conditions[found.images[label.rejected]].tensors["known"]
+            told = found.conditions[found.names[label.rejected]].tensors["known"]
             first = beginnings.album([smallest], texts, settings)([texts[label.prompt].text])
             assert torch.equal(told, model.encode(first.pixels[:, None]))
 
     def test_unlike_beginnings_of_one_prompt_are_refused(self, sampled: list[Candidate]) -> None:
         one, other = (replace(clip, settings={}) for clip in sampled[:2])
-        seen = beginnings.Beginnings(SETTINGS)
+        seen = beginnings.Beginnings()
         grey = torch.full((3, 16, 16), 0.5)
-        assert seen.image(one, grey) is grey
-        assert seen.image(other, grey + 0.05) is None  # a VAE's round trip
+        assert seen.new(one, grey)
+        assert not seen.new(other, grey + 0.05)  # a VAE's round trip
         with pytest.raises(UserError, match=r"begin differently \(mean difference 0\.10"):
-            seen.image(other, grey + 0.1)
+            seen.new(other, grey + 0.1)
 
 
 def test_a_whole_run_on_image_to_video(

@@ -91,6 +91,7 @@ def frames(settings: SampleSettings, batch: int = 2) -> Tensor:
 class TestContract:
     def test_its_own_settings_fit(self, model: VideoModel) -> None:
         model.check(model.sample_defaults)
+        assert models.begins_with_image(model.source) == model.image_conditioned
 
     def test_nothing_is_trainable_and_nothing_is_random(self, model: VideoModel) -> None:
         for part in (*model.components.values(), *model.pipeline.components.values()):

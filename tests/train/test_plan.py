@@ -211,6 +211,27 @@ class TestMemory:
         memory.compile_blocks(other.model, backend="eager")
         assert torch.allclose(gradient(other, pair), gradient(trained, pair), atol=1e-7)
 
+    def test_states_in_8_bits_train_or_say_what_is_missing(self) -> None:
+        weight = torch.nn.Parameter(torch.ones(64, 64))  # the least that has states in 8 bits
+        try:
+            made = memory.optimizer("adamw8bit", [weight], 0.1, decay=0.0)
+        except UserError as error:
+            assert "pip install bitsandbytes" in str(error)  # noqa: PT017  either is right
+            return
+        weight.sum().backward()
+        made.step()
+        assert torch.allclose(weight, torch.tensor(0.9), atol=0.01)  # AdamW's first step is lr
+        assert made.state[weight]["state1"].dtype == torch.uint8
+
+    def test_weights_decay_as_asked(self) -> None:
+        """AdamW: w (1 - lr decay) - lr, at a first gradient of 1."""
+        for decay, expected in ((0.0, 0.9), (0.5, 0.85)):
+            weight = torch.nn.Parameter(torch.ones(1))
+            made = memory.optimizer("adamw", [weight], 0.1, decay=decay)
+            weight.sum().backward()
+            made.step()
+            assert weight.item() == pytest.approx(expected)
+
     def test_parked_encoders_come_back(self, trained: Policy) -> None:
         with memory.parked(trained.model):
             pass

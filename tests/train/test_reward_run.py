@@ -91,8 +91,9 @@ def test_the_activity_prompts_and_their_split(config: vader.Config):
 def ranks(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What every process of `tests.train.reward_ranks` left behind."""
     folder = tmp_path_factory.mktemp("ranks")
+    db = settings(folder, tiny_folder)["db"]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.train.reward_ranks", str(tiny_folder), str(folder)],
+        [sys.executable, "-m", "tests.train.reward_ranks", str(tiny_folder), str(folder), db],
         cwd=Path(__file__).parents[2], env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -110,6 +111,20 @@ def test_two_processes_climb_as_one_with_the_double_batch(ranks: Path, way: str)
         for mine, theirs in zip(alone["metrics"], found["metrics"], strict=True):
             assert theirs == pytest.approx(mine, rel=1e-3, abs=1e-6)
     assert all(torch.equal(one["state"][name], other["state"][name]) for name in one["state"])
+
+
+def test_two_processes_of_ddpo_do_as_one_with_the_double_batch(ranks: Path):
+    """Advantages over all clips, parts that lie across processes, one adapter."""
+    alone, one, other = (torch.load(ranks / f"ddpo-{rank}.pt") for rank in ("1-0", "2-0", "2-1"))
+    assert len(alone["gradients"]) == 4  # two steps of two parts
+    for found in (one, other):
+        for mine, theirs in zip(alone["gradients"], found["gradients"], strict=True):
+            assert (mine - theirs).norm() < 1e-3 * mine.norm()  # batches of another size round so
+        for mine, theirs in zip(alone["metrics"], found["metrics"], strict=True):
+            for name in ("reward", "gradient", "loss", "clipped"):
+                assert theirs[name] == pytest.approx(mine[name], rel=1e-3)
+    assert all(torch.equal(one["state"][name], other["state"][name]) for name in one["state"])
+    assert len(list(ranks.glob("runs-2/ddpo-*/adapter/README.md"))) == 1  # process 0 alone writes
 
 
 @pytest.fixture

@@ -45,6 +45,10 @@ def test_the_reward_rises_and_everything_is_written(config: vader.Config):
     assert all(line["gradient"] > 0 for line in logged)
     folder = Path(run.folder)
     assert (folder / "samples" / "sheet.png").is_file()
+    card = (folder / "adapter" / "README.md").read_text()
+    assert (
+        f"{first['reward']:.4g} in the first of 8 steps, {last['reward']:.4g} in the last" in card
+    )
     before, after = (
         video.read(folder / "samples" / f"{name}-1.mp4")[0] for name in ("before", "after")
     )
@@ -127,7 +131,7 @@ def test_parts_of_a_batch_have_the_gradient_of_the_whole(config: vader.Config):
     found = []
     for micro in (None, 1):
         changed = replace(config, batch=3, eta=0.5, k=2, micro=micro)
-        made = reward_run.prepared(changed, ALONE, TEXTS)
+        made = reward_run.rolling(changed, ALONE, TEXTS)
         optimizer = torch.optim.SGD(made.policy.parameters, lr=1.0)
         climb = ascent.prepare(made.rolled, made.policy, optimizer, ALONE)
         draws = ascent.drawn(TEXTS, 0, changed)
@@ -198,6 +202,9 @@ def test_rewards_that_are_not_understood_are_refused(text: str):
         ({"stop": "fine", "watch_clips": 1}, "--stop"),
         ({"scales": "big"}, "--scales"),
         ({"from_adapter": "nowhere"}, "no adapter at 'nowhere'"),
+        ({"reward": "versus"}, "compares two clips.*--judge versus.*--labels auto"),
+        ({"watch": "versus", "watch_clips": 1}, "compares two clips"),
+        ({"reward": "omniscore", "profile": "versus"}, "compares two clips"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(config: vader.Config, change: dict, message: str):

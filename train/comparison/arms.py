@@ -1,8 +1,8 @@
 """Arms of a comparison: what each is trained on, and its judged clips from common noise.
 
-Every arm samples the same prompts from the same seeds, so that two clips differ because the
-adapters do. Clips are judged as they are made, kept without loss in the comparison's folder, and
-dropped from memory.
+Every arm samples the same prompts from the same seeds, and from the same first images where the
+model takes them, so that two clips differ because the adapters do. Clips are judged as they are
+made, kept without loss in the comparison's folder, and dropped from memory.
 
 Measures: OmniScore under a profile; for the built-in model the oracle of its world, which no label
 and no reward has seen (`data.shapes.judge`); and the raw values of one further scorer, chosen
@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float, UInt8
-from torch import Tensor
+from jaxtyping import UInt8
 
 import scorers
 from data import shapes, video
@@ -28,11 +27,12 @@ from data.errors import UserError
 from data.omniscore import aggregate
 from data.profile import Profile
 from data.records import Preference
-from scorers.judging import batched, measured
+from scorers.judging import opinions
 from scorers.run import load_all
 from train import models, policy
 from train.comparison.duels import JUDGE, OMNISCORE, ORACLE, Sampled
 from train.preference.labelled import Labelled
+from train.sampling import first_image
 from train.sampling.rollout import clip_seed, generate
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def sampled(
     batch: int,
     device: str = "auto",
     judge: str = "",
+    begun: Mapping[str, Mapping[str, str]] | None = None,
 ) -> list[Sampled]:
     """Sample and judge every arm on every prompt.
 
@@ -115,9 +116,7 @@ def sampled(
         batch: clips per pass.
         device: for model and scorers.
         judge: name of a scorer whose raw values are measures too; empty for none.
-
-    Raises:
-        UserError: the model begins with an image.
+        begun: for image-to-video, what the clips of each prompt remember of their first image.
     """
     texts = [prompt for prompt in prompts for _ in range(samples)]
     indices = list(range(samples)) * len(prompts)
@@ -127,16 +126,12 @@ def sampled(
     found: list[Sampled] = []
     for place, (arm, adapter) in enumerate(arms.items()):
         model = models.load(model_source, device=device)
-        if model.image_conditioned:
-            raise UserError(
-                f"Model {model.name} begins with an image and arms are compared on prompts alone. "
-                "Sample each arm with train.sample --adapter --image, and pair those clips."
-            )
         if adapter is not None:
             policy.continue_from(model, adapter)
         judges = judges or load_all(profile, str(model.device))
         further = further or (scorers.load(judge, device=str(model.device)) if judge else None)
         settings = model.sample_defaults
+        model.album = first_image.album(begun, settings) if begun else None
         frames = generate(model, texts, seeds, settings, batch=batch, title=arm)
         oracle = model.name == "shapes"
         panel = _Judge(profile, judges, settings.fps, model.device, oracle=oracle, further=further)
@@ -180,30 +175,23 @@ class _Judge:
         self, clips: Sequence[UInt8[np.ndarray, "t h w 3"]], texts: Sequence[str]
     ) -> list[dict[str, float]]:
         wanted = {(row.scorer, row.key) for row in self.profile.dimensions}
-        values = batched(clips, self.device)
+        asked = dict(self.judges)
+        if self.further is not None:
+            asked[self.further.name] = self.further  # if it is one of them, as it was loaded there
+        rates = [self.fps] * len(texts)
+        every = opinions(asked, clips, texts, rates, self.device)
+        said = {name: _named(asked[name], rows) for name, rows in every.items()}
         raw: list[dict[str, float]] = [{} for _ in clips]
-        for name, judge in self.judges.items():
-            for one, row in zip(raw, self._measured(judge, values, texts), strict=True):
+        for name in self.judges:
+            for one, row in zip(raw, said[name], strict=True):
                 one |= {key: value for key, value in row.items() if (name, key) in wanted}
         found = [
             self._scores(clip, text, one) for clip, text, one in zip(clips, texts, raw, strict=True)
         ]
         if self.further is not None:
-            rows = self._measured(self.further, values, texts)
-            for one, row in zip(found, rows, strict=True):
+            for one, row in zip(found, said[self.further.name], strict=True):
                 one |= {f"{JUDGE}{self.further.name}, {key}": value for key, value in row.items()}
         return found
-
-    def _measured(
-        self, judge: Scorer, values: Float[Tensor, "b t c h w"], texts: Sequence[str]
-    ) -> list[dict[str, float]]:
-        """Raw values per clip by dimension; what could not be judged is absent."""
-        rows = measured(judge, values, texts, [self.fps] * len(texts))
-        return [
-            {key: value for key, value in zip(judge.dimensions, row, strict=True)
-             if math.isfinite(value)}
-            for row in rows
-        ]  # fmt: skip
 
     def _scores(
         self, clip: UInt8[np.ndarray, "t h w 3"], text: str, raw: Mapping[str, float]
@@ -215,3 +203,12 @@ class _Judge:
         if self.oracle and shapes.parse(text):
             scores[ORACLE] = float(shapes.judge(clip, text)["score"])
         return scores
+
+
+def _named(judge: Scorer, rows: Sequence[Sequence[float]]) -> list[dict[str, float]]:
+    """Raw values per clip by dimension; what could not be judged is absent."""
+    return [
+        {key: value for key, value in zip(judge.dimensions, row, strict=True)
+         if math.isfinite(value)}
+        for row in rows
+    ]  # fmt: skip

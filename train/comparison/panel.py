@@ -28,6 +28,8 @@ from train.comparison.duels import Duel, Sampled
 
 STRATEGY = "compare"
 PEOPLE = "people"
+_TITLE = "Which clip is better?"
+_TITLE_OF_IMAGES = "Both clips begin with the same image. Which clip is better?"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ class Verdicts:
 
 def ask(
     db: str, run: str, sampled: Sequence[Sampled], arms: Mapping[str, str], *, model: str,
-    questions: Sequence[str], people: int,
+    questions: Sequence[str], people: int, begun: Mapping[str, Mapping[str, str]],
 ) -> list[Meeting]:  # fmt: skip
     """Put every meeting into the campaign `compare-<run>` of the database.
 
@@ -74,6 +76,7 @@ def ask(
         model: The base model, for people who look a clip up.
         questions: Keys of `annotate/questions.py`, besides the overall one.
         people: Who answer each pair.
+        begun: What the clips of each prompt remember of their first image; empty for text-to-video.
     """
     first = [clip for clip in sampled if clip.index == 0]
     prompts = {
@@ -82,7 +85,7 @@ def ask(
     admitted = {
         (clip.arm, clip.prompt): media.admit(
             db, clip.path, prompt=prompts[clip.prompt], model=model, adapter=arms[clip.arm],
-            settings={"compare": run, "arm": clip.arm},
+            settings={"compare": run, "arm": clip.arm} | dict(begun.get(clip.prompt, {})),
         )
         for clip in first
     }  # fmt: skip
@@ -94,7 +97,7 @@ def ask(
         subject=campaign,
         values={
             "name": campaign,
-            "title": "Which clip is better?",
+            "title": _TITLE if not begun else _TITLE_OF_IMAGES,
             "blind": 1.0,
             "redundancy": people,
             "questions": [*questions, "overall"],

@@ -17,10 +17,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from jaxtyping import UInt8
 
 from data import video
 from train.comparison.duels import OMNISCORE, ORACLE, Sampled
+from train.sampling.first_image import fitted
 
 _TEMPLATE = Path(__file__).parent / "report_page.html"
 _FRAMES, _SIDE = 16, 256
@@ -44,7 +46,7 @@ def write(path: Path, facts: Mapping[str, Any], clips: Sequence[Sampled], *, sho
         "ARMS": _arms(facts),
         "PEOPLE": _people(facts),
         "COSTS": _costs(facts["costs"]),
-        "CLIPS": _clips(clips, shown),
+        "CLIPS": _clips(clips, shown, facts.get("images", {})),
         "CONFIG": escape(", ".join(f"{k} {v}" for k, v in facts["config"].items() if v != "")),
         "CODE": escape(str(facts["code"])),
     }
@@ -159,15 +161,25 @@ def _arms(facts: Mapping[str, Any]) -> str:
     return f"<thead><tr><th scope=col>measure</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
 
 
-def _clips(clips: Sequence[Sampled], shown: int) -> str:
+def _clips(clips: Sequence[Sampled], shown: int, images: Mapping[str, str]) -> str:
     first: dict[str, list[Sampled]] = {}
     for clip in clips:
         if clip.index == 0:
             first.setdefault(clip.prompt, []).append(clip)
     return "".join(
-        f"<section class=row><h3>{escape(prompt)}</h3>{''.join(map(_figure, arms))}</section>"
+        f"<section class=row><h3>{escape(prompt)}</h3>{_begins(images.get(prompt), arms[0])}"
+        f"{''.join(map(_figure, arms))}</section>"
         for prompt, arms in list(first.items())[:shown]
     )
+
+
+def _begins(image: str | None, clip: Sampled) -> str:
+    """The image that all arms were given, as the model saw it: at the size of the clips."""
+    if image is None:
+        return ""
+    frames, _ = video.read(clip.path)
+    seen = (fitted(Path(image), *frames.shape[1:3]) * 255).round().to(torch.uint8)
+    return _picture(seen.permute(1, 2, 0).numpy()[None], "first image", "given to every arm")
 
 
 def _figure(clip: Sampled) -> str:
@@ -175,9 +187,15 @@ def _figure(clip: Sampled) -> str:
     scores = ", ".join(
         f"{name} {clip.scores[name]:.2f}" for name in (ORACLE, OMNISCORE) if name in clip.scores
     )
+    return _picture(frames, clip.arm, scores)
+
+
+def _picture(frames: UInt8[np.ndarray, "t h w 3"], name: str, told: str) -> str:
+    """A clip, or an image as a clip of one frame, and what is said of it."""
     count, wide, high = min(_FRAMES, len(frames)), frames.shape[2], frames.shape[1]
+    kind = "clip of " if count > 1 else ""
     return (
-        f'<figure><div class=clip role=img aria-label="clip of {escape(clip.arm)}" '
+        f'<figure><div class=clip role=img aria-label="{kind}{escape(name)}" '
         f'style="--n:{count};aspect-ratio:{wide}/{high};background-image:url({strip(frames)})"></div>'
-        f"<figcaption><b>{escape(clip.arm)}</b> {escape(scores)}</figcaption></figure>"
+        f"<figcaption><b>{escape(name)}</b> {escape(told)}</figcaption></figure>"
     )

@@ -2,8 +2,8 @@
 
 `train/models/<family>.py` has `PIPELINES`, the diffusers pipeline classes that it serves, and
 `load(source, *, name, device, dtype)`, which returns a `VideoModel` (a `Generator` put together
-from its parts). Adding a family is adding a file; files without `PIPELINES` are what families are
-made of.
+from its parts); `FIRST_IMAGE = True` where all its models begin with an image. Adding a family is
+adding a file; files without `PIPELINES` are what families are made of.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ import torch
 from data.errors import UserError
 from train.models.protocol import Conditions, SampleSettings, VideoModel
 
-__all__ = ["BUILTIN", "Conditions", "SampleSettings", "VideoModel", "families", "load"]
+__all__ = [
+    "BUILTIN",
+    "Conditions",
+    "SampleSettings",
+    "VideoModel",
+    "begins_with_image",
+    "families",
+    "load",
+]
 
 BUILTIN = Path(__file__).parents[1] / "builtin"
 """Folder of the models that come with the repository."""
@@ -48,16 +56,33 @@ def load(
         UserError: No such model or device, or a pipeline class that no family serves.
     """
     place = _device(device)
-    folder = BUILTIN / source if (BUILTIN / source / "model_index.json").is_file() else Path(source)
-    kind = _pipeline_class(source, folder)
-    known = families()
+    folder = _folder(source)
+    where = str(folder) if folder.is_dir() else source
+    return _family(source).load(where, name=folder.name, device=place, dtype=dtype)
+
+
+def begins_with_image(source: str) -> bool:
+    """Whether `load(source)` is `image_conditioned`; known without loading its weights.
+
+    Raises:
+        UserError: No such model, or a pipeline class that no family serves.
+    """
+    return getattr(_family(source), "FIRST_IMAGE", False)
+
+
+def _family(source: str) -> ModuleType:
+    kind, known = _pipeline_class(source, _folder(source)), families()
     if kind not in known:
         raise UserError(
             f"Model {source} is a {kind}, which no file in train/models/ serves. Served are "
             f"{', '.join(sorted(known))}."
         )
-    where = str(folder) if folder.is_dir() else source
-    return known[kind].load(where, name=folder.name, device=place, dtype=dtype)
+    return known[kind]
+
+
+def _folder(source: str) -> Path:
+    own = BUILTIN / source
+    return own if (own / "model_index.json").is_file() else Path(source)
 
 
 def _device(name: torch.device | str) -> torch.device:

@@ -16,15 +16,18 @@ Left out on purpose: dynamic guidance, image-to-video, and learned positions of 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from diffusers import CogVideoXDDIMScheduler, CogVideoXPipeline
+from jaxtyping import Float
 from torch import Tensor
 
+from train.models import cogvideox_decode
 from train.models.generator import Generator
 from train.models.lora import PipelineLora
-from train.models.parts import VideoAutoencoder, discrete, settings
+from train.models.parts import VideoAutoencoder, discrete, pixels, settings
 from train.models.protocol import Conditions, SampleSettings
 
 PIPELINES = ("CogVideoXPipeline",)
@@ -52,7 +55,7 @@ def build(pipeline: Any, *, source: str, name: str) -> Generator:
         lora=PipelineLora(pipeline),
         sample_defaults=defaults,
         parametrisation=discrete(CogVideoXDDIMScheduler.from_config(pipeline.scheduler.config)),
-        autoencoder=VideoAutoencoder(
+        autoencoder=CausalAutoencoder(
             vae=pipeline.vae,
             space=pipeline.vae_scale_factor_spatial,
             time=pipeline.vae_scale_factor_temporal,
@@ -64,6 +67,29 @@ def build(pipeline: Any, *, source: str, name: str) -> Generator:
         text=lambda prompts: _text(pipeline, prompts, tokens),
         call=lambda network, *told: _v(pipeline, network, *told),
     )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CausalAutoencoder(VideoAutoencoder):
+    """Decodes no further than it must (`train.reward.frames.PartialDecoder`)."""
+
+    def groups(self, latents: Float[Tensor, "b z f y x"]) -> list[range]:
+        """The numbers of the frames that each latent frame after the lead becomes."""
+        return cogvideox_decode.groups(self.vae, latents.shape[2] - self.lead)
+
+    def decode_some(
+        self,
+        latents: Float[Tensor, "b z f y x"],
+        wanted: Sequence[int] | None,
+        *,
+        exact: bool,
+        checkpointed: bool,
+    ) -> Float[Tensor, "b t c h w"]:
+        """See `train.reward.frames.PartialDecoder`."""
+        signed = cogvideox_decode.decode(
+            self.vae, self.raw(latents), wanted=wanted, exact=exact, checkpointed=checkpointed
+        )
+        return pixels(signed)
 
 
 def _text(pipeline: Any, prompts: Sequence[str], tokens: int) -> Conditions:

@@ -8,12 +8,15 @@ Prompts keep their attention mask. Decoders that take a timestep decode at 0 and
 that the same latents are the same clip; `LTXPipeline` can add noise there (its authors recommend
 timestep 0.05, noise 0.025).
 
-Left out on purpose: image-to-video and its per-token timesteps, the upsampler, and LTX-2.
+The decoder is not causal (`decoder_causal` is off): a frame depends on latent frames after it too,
+so frames are not decoded without the others (`train.reward.frames.PartialDecoder`).
+
+Left out on purpose: the upsampler, and LTX-2. Image-to-video is in `ltx_image`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -39,19 +42,33 @@ def load(source: str, *, name: str, device: torch.device | str, dtype: torch.dty
 
 def build(pipeline: Any, *, source: str, name: str) -> Generator:
     """The same of a pipeline at hand."""
+    own = parts(pipeline, source, name, evenly)
+    return Generator(call=Velocity(pipeline, own["sample_defaults"].fps), **own)
+
+
+def parts(
+    pipeline: Any, source: str, name: str, sigmas: Callable[[int], list[float]]
+) -> dict[str, Any]:
+    """What text-to-video and image-to-video share.
+
+    Args:
+        pipeline: Loaded.
+        source: Where from.
+        name: Of the model.
+        sigmas: What the pipeline hands to its scheduler, by the number of steps.
+    """
     defaults, tokens = settings(source, _PUBLISHED, _TOKENS)
-    return Generator(
-        source=source,
-        name=name,
-        pipeline=pipeline,
-        components={"transformer": pipeline.transformer},
-        lora=PipelineLora(pipeline),
-        sample_defaults=defaults,
-        parametrisation=flow(pipeline.scheduler, evenly),
-        autoencoder=_autoencoder(pipeline),
-        text=lambda prompts: _text(pipeline, prompts, tokens),
-        call=_Velocity(pipeline, defaults.fps),
-    )
+    return {
+        "source": source,
+        "name": name,
+        "pipeline": pipeline,
+        "components": {"transformer": pipeline.transformer},
+        "lora": PipelineLora(pipeline),
+        "sample_defaults": defaults,
+        "parametrisation": flow(pipeline.scheduler, sigmas),
+        "autoencoder": _autoencoder(pipeline),
+        "text": lambda prompts: _text(pipeline, prompts, tokens),
+    }
 
 
 def _autoencoder(pipeline: Any) -> VideoAutoencoder:
@@ -77,10 +94,11 @@ def _text(pipeline: Any, prompts: Sequence[str], tokens: int) -> Conditions:
     return Conditions({"text": text, "mask": mask})
 
 
-class _Velocity:
+class Velocity:
     """The network's prediction, packed and unpacked as the pipeline does."""
 
     def __init__(self, pipeline: Any, fps: float) -> None:
+        """Frames come at `fps`, which says where in time they are."""
         vae = pipeline.vae
         space = vae.spatial_compression_ratio
         self._pipeline = pipeline
@@ -91,16 +109,31 @@ class _Velocity:
         self._scale = (vae.temporal_compression_ratio / fps, space, space)
 
     def __call__(self, network: Any, noisy: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        frames, height, width = noisy.shape[2:]
+        """At level t everywhere."""
+        return self.at(network, noisy, t, conditions)
+
+    def at(
+        self, network: Any, shown: Tensor, levels: Tensor, conditions: Conditions, **places: Tensor
+    ) -> Tensor:
+        """Of latents at a level per clip, or per token (`tokens`).
+
+        `places` are positions in place of the usual ones, as the network takes them.
+        """
+        frames, height, width = shown.shape[2:]
+        usual = {"rope_interpolation_scale": self._scale}
         packed = network(
-            hidden_states=self._pipeline._pack_latents(noisy, *self._patches),
-            encoder_hidden_states=conditions.tensors["text"].to(noisy.dtype),
+            hidden_states=self.tokens(shown),
+            encoder_hidden_states=conditions.tensors["text"].to(shown.dtype),
             encoder_attention_mask=conditions.tensors["mask"],
-            timestep=t * _TIMESTEPS,
+            timestep=levels * _TIMESTEPS,
             num_frames=frames,
             height=height,
             width=width,
-            rope_interpolation_scale=self._scale,
             return_dict=False,
+            **(places or usual),
         )[0]
         return self._pipeline._unpack_latents(packed, frames, height, width, *self._patches)
+
+    def tokens(self, latents: Tensor) -> Tensor:
+        """Latents with one row per patch, `b tokens values`."""
+        return self._pipeline._pack_latents(latents, *self._patches)

@@ -169,9 +169,12 @@ class VideoAutoencoder:
 
     def decode(self, latents: Float[Tensor, "b z f y x"]) -> Float[Tensor, "b t c h w"]:
         """By the VAE's own decoder, which does not clamp."""
+        return pixels(self.vae.decode(self.raw(latents), **self.decoding).sample)
+
+    def raw(self, latents: Float[Tensor, "b z f y x"]) -> Float[Tensor, "b z _ y x"]:
+        """What the decoder takes: without the lead, in the VAE's own scale and precision."""
         mean, factor = self._scales(latents)
-        z = latents[:, :, self.lead :] / factor + mean
-        return pixels(self.vae.decode(z.to(self.vae.dtype), **self.decoding).sample)
+        return (latents[:, :, self.lead :] / factor + mean).to(self.vae.dtype)
 
     def _scales(self, like: Tensor) -> tuple[Tensor, Tensor]:
         if self.mean is None or self.std is None:

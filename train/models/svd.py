@@ -40,6 +40,7 @@ from train.models.wan_image import pictures
 from train.parametrisation import Edm, Shape
 
 PIPELINES = ("StableVideoDiffusionPipeline",)
+FIRST_IMAGE = True
 MOTION, IMAGE_NOISE = 127, 0.02
 """Published: the motion bucket, and the deviation of the image's noise in [-1, 1]."""
 _LOG_MEAN, _LOG_STD = 0.7, 1.6

@@ -51,14 +51,24 @@ def velocity(network: Any, noisy: Tensor, t: Tensor, conditions: Conditions) -> 
 def from_image(network: Any, noisy: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
     """Image-to-video: the first latent frame is given."""
     image = conditions.tensors["known"]
-    later = network(
+    found = network(
         hidden_states=torch.cat([image.to(noisy.dtype), noisy[:, :, 1:]], dim=2),
         timestep=clocks(network, noisy, t, given=1),
         encoder_hidden_states=conditions.tensors["text"].to(noisy.dtype),
         return_dict=False,
-    )[0][:, :, 1:]
+    )[0]
+    return led(found, noisy, t, image)
+
+
+def led(
+    found: Float[Tensor, "b z f y x"],
+    noisy: Float[Tensor, "b z f y x"],
+    t: Float[Tensor, " b"],
+    image: Float[Tensor, "b z 1 y x"],
+) -> Float[Tensor, "b z f y x"]:
+    """A prediction, with the velocity that leads to the image in place of its first frame."""
     level = t.clamp(min=LEAST).view(-1, 1, 1, 1, 1)
-    return torch.cat([(noisy[:, :, :1].float() - image) / level, later.float()], dim=2)
+    return torch.cat([(noisy[:, :, :1].float() - image) / level, found[:, :, 1:].float()], dim=2)
 
 
 def _known(autoencoder: wan.WanAutoencoder, images: FirstFrames) -> Conditions:

@@ -25,6 +25,7 @@ from train.models.parts import flow, settings
 from train.models.protocol import Conditions, FirstFrames, SampleSettings
 
 PIPELINES = ("WanImageToVideoPipeline",)
+FIRST_IMAGE = True
 _ONE = SampleSettings(frames=81, height=480, width=832, fps=16.0, steps=50, guidance=5.0)
 _TWO = SampleSettings(frames=81, height=480, width=832, fps=16.0, steps=40, guidance=3.5)
 """Published for Wan 2.1, and for the two experts of 2.2."""

@@ -27,9 +27,8 @@ from data.errors import UserError
 from data.records import Candidate, Preference, Prompt
 from train import bank
 from train.models import Conditions, SampleSettings, VideoModel
-from train.models.protocol import FirstFrames
 from train.preference import beginnings
-from train.preference.cache import Kept
+from train.preference.cache import Entry, Kept, told
 from train.sampling.sizes import covered
 
 Fit = Literal["exact", "resize"]
@@ -62,6 +61,8 @@ class PairBatch:
     probability: Float[Tensor, " b"]
     pairs: tuple[str, ...]
     """Ids, for messages."""
+    images: tuple[str, ...] = ()
+    """Of image-to-video, what each pair begins with: `first_image.content`."""
     own: Draws | None = None
     """Of the rejected clips, where they do not share those of the chosen (`--as-released`)."""
 
@@ -78,8 +79,10 @@ class Material:
     """By clip hash."""
     conditions: Mapping[str, Conditions]
     """Of batch 1, by prompt id, or by `beginnings.name` for image-to-video."""
-    images: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
     """`beginnings.name` by clip hash; empty for text-to-video."""
+    images: Mapping[str, str] = field(default_factory=dict)
+    """`first_image.content` by `beginnings.name`; empty for text-to-video."""
 
     def batch(
         self,
@@ -109,16 +112,17 @@ class Material:
             _drawn(bank_seed, [both[role] for both in names], draws, chosen.shape[1:]).to(device)
             for role in ((0, 1) if released else (0,))
         ]
-        told = [self.conditions[self.images.get(label.chosen, label.prompt)] for label in labels]
+        shown = [self.names.get(label.chosen, label.prompt) for label in labels]
         return PairBatch(
             chosen=chosen.to(device),
             rejected=torch.stack([self.latents[label.rejected] for label in labels]).to(device),
             noise=drawn[0].noise,
             u=torch.tensor(u, device=device) if u else drawn[0].u,
-            conditions=Conditions.join(told).to(device),
+            conditions=Conditions.join([self.conditions[name] for name in shown]).to(device),
             weight=torch.tensor([label.weight for label in labels], device=device),
             probability=torch.tensor([label.probability for label in labels], device=device),
             pairs=tuple(label.pair for label in labels),
+            images=tuple(self.images[name] for name in shown) if self.images else (),
             own=drawn[1] if released else None,
         )
 
@@ -150,74 +154,63 @@ def prepare(
         settings: Size and number of frames of training.
         labels: Pairs to be trained on; for image-to-video, both clips of each must begin with one
             image.
-        kept: Where latents and conditions of earlier runs are, and these are kept; text-to-video
-            only.
+        kept: Where latents and conditions of earlier runs are, and these are kept.
 
     Raises:
         UserError: A clip is missing or broken, or a pair has two images; names it.
     """
-    shown = _Shown(model, prompts, settings)
+    shown = beginnings.Shown(model, prompts, settings, kept)
     if model.image_conditioned:
         beginnings.same_in_every_pair(labels, clips)
     latents: dict[str, Tensor] = {}
     with tqdm(total=len(clips), desc="encode", unit="clip", disable=None) as bar:
         for some in _chunks(sorted(clips), _ENCODED_AT_ONCE):
-            held = kept.latents(some) if kept and not model.image_conditioned else None
+            held = kept.clips(some) if kept else None
             if held is None:
-                frames = torch.stack([fitted(_frames(clips[sha]), settings) for sha in some])
-                held = dict(zip(some, model.encode(frames / 255).cpu(), strict=True))
+                held = _encoded(model, [clips[sha] for sha in some], settings)
+                if kept:
+                    kept.keep_clips(held)
+            for sha, entry in held.items():
+                latents[sha] = entry["latents"]
                 if model.image_conditioned:
-                    shown.take([clips[sha] for sha in some], frames[:, 0] / 255)
-                elif kept:
-                    kept.keep_latents(held)
-            latents |= held
+                    shown.take(clips[sha], entry["thumbnail"])
             bar.update(len(some))
     if model.image_conditioned:
-        return Material(latents=latents, conditions=shown.conditions, images=shown.images)
-    conditions = {key: _told(model, prompts[key].text, kept) for key in sorted(prompts)}
+        return Material(
+            latents=latents, conditions=shown.conditions, names=shown.names, images=shown.images
+        )
+    conditions = {key: told(model, prompts[key].text, kept) for key in sorted(prompts)}
     return Material(latents=latents, conditions=conditions)
 
 
 def joined(parts: Iterable[Material]) -> Material:
-    """What several processes prepared of their own clips, as one."""
-    latents, conditions, images = dict[str, Tensor](), dict[str, Conditions](), dict[str, str]()
+    """What several processes prepared of their own clips, as one.
+
+    Args:
+        parts: In the order of the clips' hashes: the image of a name is that of its first clip.
+    """
+    latents, conditions = dict[str, Tensor](), dict[str, Conditions]()
+    names, images = dict[str, str](), dict[str, str]()
     for part in parts:
         latents |= part.latents
-        conditions |= part.conditions
-        images |= part.images
-    return Material(latents=latents, conditions=conditions, images=images)
+        names |= part.names
+        conditions = {**part.conditions, **conditions}
+        images = {**part.images, **images}
+    return Material(latents=latents, conditions=conditions, names=names, images=images)
 
 
-def _told(model: VideoModel, text: str, kept: Kept | None) -> Conditions:
-    """Conditions of a prompt on the CPU, from the cache where they are in it."""
-    held = kept.conditions(text) if kept else None
-    if held is None:
-        held = model.embed([text]).to("cpu")
-        if kept:
-            kept.keep_conditions(text, held)
-    return held
-
-
-class _Shown:
-    """What an image-to-video model is told: gathered while clips are read by their hashes."""
-
-    def __init__(
-        self, model: VideoModel, prompts: Mapping[str, Prompt], settings: SampleSettings
-    ) -> None:
-        self._model, self._prompts, self._settings = model, prompts, settings
-        self._begins = beginnings.Beginnings(settings)
-        self.conditions: dict[str, Conditions] = {}
-        self.images: dict[str, str] = {}
-
-    def take(self, clips: Sequence[Candidate], first: Float[Tensor, "b c h w"]) -> None:
-        """Some clips and their first frames in [0, 1]."""
-        for clip, frame in zip(clips, first, strict=True):
-            name = self.images[clip.sha256] = beginnings.name(clip)
-            image = self._begins.image(clip, frame)
-            if image is not None:
-                told = FirstFrames(image[None], self._settings.frames)
-                text = self._prompts[clip.prompt].text
-                self.conditions[name] = self._model.embed([text], told).to("cpu")
+def _encoded(
+    model: VideoModel, clips: Sequence[Candidate], settings: SampleSettings
+) -> dict[str, Entry]:
+    """Latents of clips by their hashes, and how they begin where the model is told that."""
+    frames = torch.stack([fitted(_frames(clip), settings) for clip in clips]) / 255
+    columns = {"latents": model.encode(frames).cpu()}
+    if model.image_conditioned:
+        columns["thumbnail"] = beginnings.thumbnails(frames[:, 0])
+    return {
+        clip.sha256: {name: column[row] for name, column in columns.items()}
+        for row, clip in enumerate(clips)
+    }
 
 
 def fitted(

@@ -4,7 +4,8 @@ A clip that was sampled here remembers its image (`train.sampling.first_image`).
 began with different ones is refused: the adapter would learn to prefer an image. Clips from
 elsewhere remember none. Those of one prompt then share the first frame of the clip with the
 smallest hash, which no label can have chosen; their first frames must be alike, for image-to-video
-returns its image nearly unchanged.
+returns its image nearly unchanged. What is compared is a thumbnail, which the cache keeps beside
+the clip's latents.
 
 Left out on purpose: several images of one prompt among clips that remember none.
 """
@@ -21,7 +22,8 @@ from torch.nn import functional as F
 from data import clips as media
 from data.errors import UserError
 from data.records import Candidate, Preference, Prompt
-from train.models.protocol import Album, FirstFrames, SampleSettings
+from train.models.protocol import Album, Conditions, FirstFrames, SampleSettings, VideoModel
+from train.preference.cache import Kept, told
 from train.sampling import first_image
 from train.sampling.sizes import covered
 
@@ -70,7 +72,7 @@ def album(
 
     def look_up(texts: Sequence[str]) -> FirstFrames:
         return FirstFrames(
-            torch.stack([_image(of[text], settings) for text in texts]), settings.frames
+            torch.stack([image(of[text], settings) for text in texts]), settings.frames
         )
 
     return look_up
@@ -80,7 +82,12 @@ def _hash(clip: Candidate) -> str:
     return clip.sha256
 
 
-def _image(clip: Candidate, settings: SampleSettings) -> Float[Tensor, "3 h w"]:
+def image(clip: Candidate, settings: SampleSettings) -> Float[Tensor, "3 h w"]:
+    """The image in [0, 1] that a clip remembers, or its first frame, at the settings' size.
+
+    Raises:
+        UserError: it remembers one that is gone or changed.
+    """
     size = settings.height, settings.width
     if first_image.remembered(clip):
         return first_image.fitted(first_image.of_clip(clip), *size)
@@ -89,35 +96,29 @@ def _image(clip: Candidate, settings: SampleSettings) -> Float[Tensor, "3 h w"]:
     return covered(first, *size)[0] / 255
 
 
-class Beginnings:
-    """The images of clips that are read in the order of their hashes."""
+def thumbnails(frames: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 16 16"]:
+    """Frames made small, to tell whether clips begin alike."""
+    return F.interpolate(frames, (_THUMB, _THUMB), mode="area")
 
-    def __init__(self, settings: SampleSettings) -> None:
-        """`settings` give the size of the images and of the first frames."""
-        self._size = (settings.height, settings.width)
+
+class Beginnings:
+    """Which clips bring an image: the first of each name, read in the order of their hashes."""
+
+    def __init__(self) -> None:
         self._known: dict[str, tuple[Candidate, Tensor]] = {}
 
-    def image(
-        self, clip: Candidate, frame: Float[Tensor, "3 h w"]
-    ) -> Float[Tensor, "3 h w"] | None:
-        """The image in [0, 1] that a clip begins with; None where `name` was asked for before.
+    def new(self, clip: Candidate, thumbnail: Float[Tensor, "3 16 16"]) -> bool:
+        """Whether a clip is the first of its `name`.
 
         Args:
             clip: The clip.
-            frame: Its first frame in [0, 1], which is the image where it remembers none.
+            thumbnail: Of its first frame.
 
         Raises:
-            UserError: its image is gone, or it does not begin like its prompt's others.
+            UserError: it remembers no image and does not begin like its prompt's others.
         """
-        small = F.interpolate(frame[None], (_THUMB, _THUMB), mode="area")[0]
-        before, thumb = self._known.setdefault(name(clip), (clip, small))
-        if before is clip:
-            return (
-                first_image.fitted(first_image.of_clip(clip), *self._size)
-                if first_image.remembered(clip)
-                else frame
-            )
-        difference = float((small - thumb).abs().mean())
+        before, first = self._known.setdefault(name(clip), (clip, thumbnail))
+        difference = float((thumbnail - first).abs().mean())
         if difference > _ALIKE and not first_image.remembered(clip):
             raise UserError(
                 f"Clips {before.path} and {clip.path} are of one prompt but begin differently "
@@ -125,4 +126,35 @@ class Beginnings:
                 "from which image they were made. Take them in with the columns "
                 f"{first_image.PATH} and {first_image.DIGEST}, or leave them out."
             )
-        return None
+        return before is clip
+
+
+class Shown:
+    """What an image-to-video model is told: gathered while clips are read by their hashes."""
+
+    def __init__(
+        self,
+        model: VideoModel,
+        prompts: Mapping[str, Prompt],
+        settings: SampleSettings,
+        kept: Kept | None,
+    ) -> None:
+        """Prompts are by id; `kept` is where conditions of earlier runs are."""
+        self._model, self._prompts, self._settings, self._kept = model, prompts, settings, kept
+        self._begins = Beginnings()
+        self.conditions: dict[str, Conditions] = {}
+        """By `name`."""
+        self.names: dict[str, str] = {}
+        """By clip hash."""
+        self.images: dict[str, str] = {}
+        """`first_image.content` by `name`."""
+
+    def take(self, clip: Candidate, thumbnail: Float[Tensor, "3 16 16"]) -> None:
+        """A clip, and its first frame made small."""
+        mine = self.names[clip.sha256] = name(clip)
+        if self._begins.new(clip, thumbnail):
+            pixels = image(clip, self._settings)
+            first = FirstFrames(pixels[None], self._settings.frames)
+            text = self._prompts[clip.prompt].text
+            self.images[mine] = first_image.content(pixels)
+            self.conditions[mine] = told(self._model, text, self._kept, first)

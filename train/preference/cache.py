@@ -1,14 +1,13 @@
 """What need not be computed twice, on disk beside the database: latents, text, reference errors.
 
 `prefs.cache/` holds one file per clip's latents and per prompt's conditions, under a digest of
-what they were made of: the clip's content hash or the prompt's text, the size, the precision, and
-the model's autoencoder and text encoders (name, revision, configuration, some of every weight). A
-changed model, size or clip therefore never meets an old entry. Conditions are kept without the
-zeros that pad them. A file begins with the SHA-256 of the rest: a damaged one is dropped and made
-again. Beyond its limit the cache loses what was used longest ago, never what this run uses. Where
-it cannot be written, the run goes on without.
-
-Left out on purpose: conditions of image-to-video, which belong to images and not to texts alone.
+what they were made of: the clip's content hash or the prompt's text (for image-to-video, with the
+first image's pixels and the clip's frames), the size, the precision, and the model's autoencoder
+and text encoders (name, revision, configuration, some of every weight). A changed model, size,
+image or clip therefore never meets an old entry. Conditions are kept without the zeros that pad
+them. A file begins with the SHA-256 of the rest: a damaged one is dropped and made again. Beyond
+its limit the cache loses what was used longest ago, never what this run uses. Where it cannot be
+written, the run goes on without.
 """
 
 from __future__ import annotations
@@ -26,10 +25,12 @@ from torch import Tensor, nn
 
 from data.console import say
 from data.records import digest
+from train.sampling.first_image import content
 from train.sampling.origin import revision
 
 if TYPE_CHECKING:
     from train.models import Conditions, SampleSettings, VideoModel
+    from train.models.protocol import FirstFrames
 
 _VERSION = 1
 """Of what entries mean: raise it when `encode`, `embed` or `batches.fitted` give other results."""
@@ -41,6 +42,10 @@ _PEEK = 16  # values of each weight that a model's identity reads
 def folder_of(db: str | Path) -> Path:
     """`prefs.duckdb` -> `prefs.cache`; it need not exist yet."""
     return Path(db).with_suffix(".cache")
+
+
+Entry = Mapping[str, Tensor]
+"""Named tensors."""
 
 
 class Shelf:
@@ -127,31 +132,46 @@ class Kept:
         self._identity = identity(model)
         self._size = (settings.frames, settings.height, settings.width)
 
-    def latents(self, clips: Sequence[str]) -> dict[str, Tensor] | None:
+    def clips(self, clips: Sequence[str]) -> Mapping[str, Entry] | None:
         """By clip hash; None where one is missing: clips are encoded in the same company always."""
         found = {sha: self.shelf.get(self._clip(sha)) for sha in clips}
-        held = {sha: entry["latents"] for sha, entry in found.items() if entry}
+        held = {sha: entry for sha, entry in found.items() if entry}
         return held if len(held) == len(found) else None
 
-    def keep_latents(self, latents: Mapping[str, Tensor]) -> None:
-        """Keeps what `latents` is to find."""
-        for sha, value in latents.items():
-            self.shelf.put(self._clip(sha), {"latents": value})
+    def keep_clips(self, entries: Mapping[str, Entry]) -> None:
+        """Keeps what `clips` is to find: `latents`, and `thumbnail` for image-to-video."""
+        for sha, entry in entries.items():
+            self.shelf.put(self._clip(sha), entry)
 
-    def conditions(self, text: str) -> Conditions | None:
-        """Of a prompt, as they were."""
-        entry = self.shelf.get(self._text(text))
+    def conditions(self, text: str, image: str = "") -> Conditions | None:
+        """Of a prompt, as they were; and of an image, by `first_image.content`."""
+        entry = self.shelf.get(self._told(text, image))
         return None if entry is None else padded(entry)
 
-    def keep_conditions(self, text: str, conditions: Conditions) -> None:
+    def keep_conditions(self, text: str, conditions: Conditions, image: str = "") -> None:
         """Keeps what `conditions` is to find."""
-        self.shelf.put(self._text(text), trimmed(conditions))
+        self.shelf.put(self._told(text, image), trimmed(conditions))
 
     def _clip(self, sha: str) -> str:
         return f"latents/{digest('latents', self._identity, *self._size, sha)}"
 
-    def _text(self, text: str) -> str:
+    def _told(self, text: str, image: str) -> str:
+        if image:
+            return f"image/{digest('image', self._identity, *self._size, text, image)}"
         return f"text/{digest('text', self._identity, text)}"
+
+
+def told(
+    model: VideoModel, text: str, kept: Kept | None, first: FirstFrames | None = None
+) -> Conditions:
+    """Conditions of a prompt, and of its image, on the CPU; from the cache where they are in it."""
+    image = "" if first is None else content(first.pixels[0])
+    held = kept.conditions(text, image) if kept else None
+    if held is None:
+        held = model.embed([text], first).to("cpu")
+        if kept:
+            kept.keep_conditions(text, held, image)
+    return held
 
 
 def trimmed(conditions: Conditions) -> dict[str, Tensor]:

@@ -47,7 +47,7 @@ SHARE = 0.4
 """Of the matrix rate that training reaches: 40 % is what one sees reported on A100 and H100."""
 _SLACK = 1.1
 _GIB = 2**30
-_MOMENTS = {"adamw": 8, "adamw8bit": 2}  # bytes per trained weight, beside 4 of its gradient
+MOMENTS = {"adamw": 8, "adamw8bit": 2}  # bytes per trained weight, beside 4 of its gradient
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +138,7 @@ def plan(
 ) -> Plan:  # fmt: skip
     """What these settings take. Arguments as in `choose`."""
     together = micro if how != "all" else 1
-    fixed = trained * (4 + _MOMENTS[optimizer])
+    fixed = trained * (4 + MOMENTS[optimizer])
     return Plan(
         checkpointing=how,
         micro=micro,

@@ -1,10 +1,10 @@
 """The reference's errors, measured once and shared by every run on the same clips and draws.
 
-An error of the reference depends on the clip, the prompt, the noise and the noise level, and the
-last two are functions of (seed, pair, draw). Arms of a comparison differ in who is chosen and in
-nothing that the reference sees, so the second arm and every later one need no pass of it: a third
-of their forward passes. With `--draws K` the same K draws come again, and a run of many epochs
-needs K passes of the reference and no more.
+An error of the reference depends on the clip, the prompt, the image of image-to-video, the noise
+and the noise level, and the last two are functions of (seed, pair, draw). Arms of a comparison
+differ in who is chosen and in nothing that the reference sees, so the second arm and every later
+one need no pass of it: a third of their forward passes. With `--draws K` the same K draws come
+again, and a run of many epochs needs K passes of the reference and no more.
 
 On disk they are lines of a file in `prefs.cache/reference/`, one file per context (`context`):
 model, adapter, precision, size, bank, reduction, and how many pairs go through the network
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from train.models import SampleSettings, VideoModel
 
 Key = tuple[str, str, int]
-"""Pair, clip and draw."""
+"""Pair; clip, with the content of the image that it is told to begin with; and draw."""
 Error = float | list[float]
 """Of a clip, or of each of its segments."""
 
@@ -68,9 +68,10 @@ class ReferenceErrors:
         draws: Sequence[int],
     ) -> PairErrors:
         """The reference's errors on `batch`, which was made of these labels and draws."""
-        both = list(zip(labels, draws, strict=True))
-        chosen = [(label.pair, label.chosen, k) for label, k in both]
-        rejected = [(label.pair, label.rejected, k) for label, k in both]
+        images = batch.images or [""] * len(labels)
+        each = list(zip(labels, images, draws, strict=True))
+        chosen = [(label.pair, _began(label.chosen, image), k) for label, image, k in each]
+        rejected = [(label.pair, _began(label.rejected, image), k) for label, image, k in each]
         keeps = objective.comparable and self._keep
         if not keeps or not self._known.keys() >= {*chosen, *rejected}:
             with policy.reference():
@@ -113,6 +114,10 @@ class ReferenceErrors:
         return known
 
 
+def _began(clip: str, image: str) -> str:
+    return f"{clip}/{image}" if image else clip
+
+
 def context(model: VideoModel, settings: SampleSettings, adapter: str | None) -> str:
     """Digest of model and size: what the reference is, and what it sees beside the draw.
 
@@ -121,9 +126,11 @@ def context(model: VideoModel, settings: SampleSettings, adapter: str | None) ->
         settings: Size and number of frames.
         adapter: That the run goes on from, and that is its reference.
     """
-    folder = Path(adapter or "")
-    files = [folder] if folder.is_file() else sorted(folder.rglob("*.safetensors"))
-    weights = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if adapter]
+    files: list[Path] = []
+    if adapter:
+        folder = Path(adapter)
+        files = [folder] if folder.is_file() else sorted(folder.rglob("*.safetensors"))
+    weights = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     size = (settings.frames, settings.height, settings.width)
     return digest(
         "reference", identity(model), peek(model.network), *weights, *size, model.dtype,

@@ -158,13 +158,13 @@ def rolled(
     if plan.inner:
         return _inner(model, late, guidance, plan, draws, schedule[-2])
     if plan.shortcut:
-        prediction = _predicted(model, late, guidance, schedule[first], plan)
+        prediction = predicted(model, late, guidance, schedule[first], plan)
         clean = model.clean(prediction, late, schedule[first].expand(len(late)))
         return Rolled(clean, late, schedule[first], prediction.detach())
     latents, shown = late, late
     for i in range(first, plan.total):
         if i in steps:
-            prediction = _predicted(model, latents, guidance, schedule[i], plan)
+            prediction = predicted(model, latents, guidance, schedule[i], plan)
         else:
             with torch.no_grad():
                 prediction = guidance.predict(model, latents, schedule[i])
@@ -187,13 +187,13 @@ def _inner(
     for j in range(plan.inner):
         fresh = draws.noise(f"inner {j}", model, clean.shape[1:])
         noisy = model.noised(clean, fresh, t)
-        prediction = _predicted(model, noisy, guidance, level, plan)
+        prediction = predicted(model, noisy, guidance, level, plan)
         parts.append(model.clean(prediction, noisy, t))
         found.append((noisy, prediction.detach()))
     return Rolled(torch.cat(parts), found[0][0], level, found[0][1])
 
 
-def _predicted(
+def predicted(
     model: VideoModel,
     latents: Float[Tensor, "b ..."],
     guidance: Guidance,

@@ -59,6 +59,8 @@ class Scoring:
     spec: str = "all"
     exact: bool = True
     checkpointed: bool = False
+    decoder: PartialDecoder | None = None
+    """In place of the model's own."""
 
 
 def decoded(
@@ -75,7 +77,7 @@ def decoded(
     Raises:
         UserError: frames that these clips do not have.
     """
-    autoencoder = getattr(model, "autoencoder", None)
+    autoencoder = scoring.decoder or getattr(model, "autoencoder", None)
     if isinstance(autoencoder, PartialDecoder):
         wanted = chosen(scoring.spec, autoencoder.groups(latents), u)
         exact, again = scoring.exact, scoring.checkpointed

@@ -3,6 +3,8 @@
 `--reward omniscore --profile calibrated:ID` follows what people were found to prefer. A clip's
 reward is the sum over those dimensions of coefficient times place in the range, as in
 `data.omniscore`, up to a constant; a dimension that clips at its range has no gradient outside it.
+What several scorers read of the frames (a backbone's features) is made once, forth and back.
+
 Dimensions whose scorer gives no gradients (`flow`) are left out and named: the reward is then blind
 to them, and can be raised at their cost. Watch them with `python -m train.compare`.
 """
@@ -19,6 +21,7 @@ import scorers
 from data.errors import UserError
 from data.omniscore import coefficients
 from data.profile import Dimension, Profile
+from scorers.shared import sharing
 
 NAME = "omniscore"
 
@@ -47,11 +50,12 @@ class OmniReward:
     ) -> Float[Tensor, "b 1"]:
         """Weighted sum of the places, differentiable; NaN where a scorer cannot judge."""
         total = frames.new_zeros(len(frames))
-        for name, scorer in self._scorers.items():
-            raw = scorer(frames, prompts, fps)
+        with sharing():
+            every = {name: judge(frames, prompts, fps) for name, judge in self._scorers.items()}
+        for name, raw in every.items():
             for row in self.rows:
                 if row.scorer == name:
-                    column = raw[:, scorer.dimensions.index(row.key)]
+                    column = raw[:, self._scorers[name].dimensions.index(row.key)]
                     total = total + self._weights[row.key] * _place(column, row)
         return total[:, None]
 

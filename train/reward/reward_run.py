@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 
 from data.console import say
 from data.errors import UserError
+from data.omniscore import PROFILES
 from data.proceedings import RunKind
 from data.records import Prompt, digest
 from data.store import Store, add
@@ -23,13 +24,15 @@ from train.models import SampleSettings, VideoModel
 from train.models.generator import Generator
 from train.models.protocol import Album, Conditions, FirstFrames
 from train.policy import Policy
-from train.reward import rewards
+from train.preference.plan import room
+from train.reward import forecast, rewards, tiny_decoder
 from train.reward.backprop import Backprop
+from train.reward.forecast import Step
 from train.reward.frames import Scoring
 from train.reward.rewarded import RolloutAndReward
 from train.reward.rewards import Mixture
 from train.reward.vader_config import Config, Shared
-from train.run import runs
+from train.run import memory, runs
 from train.run.distributed import Group
 from train.run.runs import RunFolder
 from train.sampling import first_image, prompt_table
@@ -39,14 +42,24 @@ _PROMPTS = "prompts.txt"
 _MOST_TEXTS = 2000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Parts:
     """What is trained, what it is trained on, and how clips are sampled."""
 
     policy: Policy
     reward: Mixture
-    rolled: RolloutAndReward
+    optimizer: torch.optim.Optimizer
     settings: SampleSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rolling(Parts):
+    """Those of `train.vader`."""
+
+    rolled: RolloutAndReward
+    scoring: Scoring
+    config: Config
+    """With what `--plan auto` chose."""
 
 
 def train_prompts(db: str, source: str = "") -> list[str]:
@@ -84,14 +97,30 @@ def begun(folder: RunFolder) -> list[str]:
     return (folder.folder / _PROMPTS).read_text().splitlines()
 
 
-def prepared(config: Config, group: Group, prompts: Sequence[str]) -> Parts:
-    """Model, adapter and rewards on their device, once all can be used together."""
-    if config.loss not in rewards.LOSSES:
-        names = ", ".join(rewards.LOSSES)
-        raise UserError(f"unknown --loss {config.loss!r}; choose one of {names}")
+def prepared(config: Shared, group: Group, prompts: Sequence[str]) -> Parts:
+    """Model, adapter, rewards and optimizer on their device, once all can be used together."""
     model = loaded(config, group)
     settings = sampled_at(model, config)
     model.album = album(model, config, prompts, settings)
+    reward = mixture(config, config.reward, model, group)
+    trained = adapted(config, model)
+    if "blocks" in config.again:
+        memory.recompute(model, "blocks")
+    made = memory.optimizer(config.optimizer, trained.parameters, config.lr, decay=0.0)
+    return Parts(policy=trained, reward=reward, optimizer=made, settings=settings)
+
+
+def rolling(config: Config, group: Group, prompts: Sequence[str]) -> Rolling:
+    """The same for `train.vader`, with the rollout whose gradient it follows.
+
+    Raises:
+        UserError: a loss, or steps of the sampler, that there are not.
+    """
+    if config.loss not in rewards.LOSSES:
+        names = ", ".join(rewards.LOSSES)
+        raise UserError(f"unknown --loss {config.loss!r}; choose one of {names}")
+    parts = prepared(config, group, prompts)
+    settings = parts.settings
     plan = Backprop(
         total=settings.steps, steps=config.backprop, k=config.k, stop=config.detach == "input",
         shortcut=config.shortcut, inner=config.inner, branches=config.guidance_gradient,
@@ -101,11 +130,47 @@ def prepared(config: Config, group: Group, prompts: Sequence[str]) -> Parts:
         spec=config.score_frames,
         exact=config.decoder_gradient == "exact",
         checkpointed="decoder" in config.again,
+        decoder=tiny_decoder.load(config.decoder, parts.policy.model) if config.decoder else None,
     )
-    reward = mixture(config, config.reward, model, group)
-    trained = adapted(config, model)
-    rolled = RolloutAndReward(trained, reward, settings, plan, scoring, config.rounds)
-    return Parts(trained, reward, rolled, settings)
+    step = Step(
+        policy=parts.policy, reward=parts.reward, settings=settings, backprop=plan,
+        scoring=scoring, rounds=config.rounds,
+    )  # fmt: skip
+    config, step = planned(config, step, group, prompts[0])
+    rolled = RolloutAndReward(
+        step.policy, step.reward, settings, step.backprop, step.scoring, config.rounds
+    )
+    return Rolling(
+        policy=parts.policy, reward=step.reward, optimizer=parts.optimizer, settings=settings,
+        rolled=rolled, scoring=step.scoring, config=config,
+    )  # fmt: skip
+
+
+def planned(config: Config, step: Step, group: Group, prompt: str) -> tuple[Config, Step]:
+    """Says what a step is expected to take; with `--plan auto` also makes it fit.
+
+    What is given (--checkpointing, --micro) is kept, and only said.
+    """
+    if config.plan == "none":
+        return config, step
+    model, given = step.policy.model, config.checkpointing != "none" or config.micro is not None
+    fitted = config.plan == "auto" and not given
+    made = group.from_main(
+        lambda: forecast.made_to_fit(
+            step, prompt, config.again, config.micro,
+            clips=-(-config.batch // group.size),
+            fixed=forecast.fixed_bytes(step.policy, config.optimizer),
+            room=room(model.device, config.memory) if fitted else None,
+        )
+    )  # fmt: skip
+    forecast.announced(made, model)
+    if "blocks" in made.parts:  # counting leaves them as they were before any of this
+        memory.recompute(model, "blocks")
+    if not fitted:
+        return config, step
+    parts = ",".join(made.parts) or "none"
+    config = replace(config, plan="say", checkpointing=parts, micro=made.micro)
+    return config, step.again(made.parts)
 
 
 def remember(model: VideoModel, texts: Iterable[str]) -> None:
@@ -182,6 +247,8 @@ def mixture(config: Shared, named: str, model: VideoModel, group: Group) -> Mixt
     weights = rewards.parse(named)
     omniscore = None
     if rewards.OMNISCORE in weights:
+        if config.profile in PROFILES:
+            rewards.demand_no_judge(PROFILES[config.profile].scorers)
         omniscore = group.from_main(lambda: profile_in(config.db, config.profile))
     again = "reward" in config.again
     made = rewards.Mixture(weights, device=model.device, omniscore=omniscore, checkpointed=again)
@@ -192,9 +259,6 @@ def mixture(config: Shared, named: str, model: VideoModel, group: Group) -> Mixt
 
 def adapted(config: Shared, model: VideoModel) -> Policy:
     """A fresh adapter on the model, or the one to go on from."""
-    if "blocks" in config.again:
-        for network in model.components.values():
-            cast(Any, network).enable_gradient_checkpointing()
     if config.from_adapter:
         return policy.continue_from(model, Path(config.from_adapter))
     alpha = config.rank if config.alpha is None else config.alpha

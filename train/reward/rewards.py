@@ -18,8 +18,10 @@ of steps are what bounds it here.
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 
 import torch
 from jaxtyping import Float
@@ -30,6 +32,7 @@ import scorers
 from data.errors import UserError
 from data.profile import Profile
 from scorers.protocol import Reward
+from scorers.shared import sharing
 from train.reward.omni_reward import NAME as OMNISCORE
 from train.reward.omni_reward import OmniReward
 
@@ -71,11 +74,27 @@ def loaded(spec: str, device: torch.device | str) -> Reward:
         UserError: no such scorer or option, an option without a value, or one without gradients.
     """
     name, _, rest = spec.partition("?")
+    demand_no_judge([name])
     parts = [part.partition("=") for part in rest.split("&") if part]
     if bad := [option for option, _, value in parts if not value]:
         raise UserError(f"--reward {spec!r}: option {bad[0]!r} has no value; write {bad[0]}=VALUE")
     options = {option: value for option, _, value in parts}
     return scorers.load_reward(name, device=device, **options)
+
+
+def demand_no_judge(names: Iterable[str]) -> None:
+    """Refuse judges of pairs as rewards.
+
+    Raises:
+        UserError: one of `names` compares two clips.
+    """
+    if judges := sorted({*names} & {*scorers.JUDGES}):
+        name = judges[0]
+        raise UserError(
+            f"{name} compares two clips and gives no gradients, so it cannot be a reward here. "
+            f"Train on its labels instead: python -m scorers --judge {name}, then python -m "
+            f"data.pair --profile {name} and python -m train.dpo --labels auto"
+        )
 
 
 class Mixture:
@@ -116,26 +135,38 @@ class Mixture:
     ) -> Float[Tensor, " b"]:
         """Reward per clip of frames in [0, 1], differentiable.
 
+        What several scorers read of the frames is made once, unless it is made again on the way
+        back: then each makes its own (`scorers.shared`).
+
         Raises:
             UserError: a scorer cannot judge these clips.
         """
         total = frames.new_zeros(len(frames))
-        for name, weight in self.weights.items():
-            values = self._values(name, frames, prompts, fps).mean(1)
+        with nullcontext() if self._checkpointed else sharing():
+            said = {name: self.judged(name, frames, prompts, fps) for name in self.weights}
+        for name, values in said.items():
             if not bool(torch.isfinite(values).all()):
                 raise UserError(
                     f"reward {name} cannot judge clips of {frames.shape[1]} frames at "
                     f"{frames.shape[-1]}x{frames.shape[-2]}; choose another reward or size"
                 )
-            total = total + weight * values
+            total = total + self.weights[name] * values
         return total
 
-    def _values(
+    def judged(
         self, name: str, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: float
-    ) -> Float[Tensor, "b d"]:
+    ) -> Float[Tensor, " b"]:
+        """One scorer's mean over its dimensions; NaN where it cannot judge."""
+
         def judge(seen: Tensor) -> Tensor:
-            return self._scorers[name](seen, prompts, [fps] * len(seen))
+            return self._scorers[name](seen, prompts, [fps] * len(seen)).mean(1)
 
         if not (self._checkpointed and frames.requires_grad):
             return judge(frames)
         return checkpoint(judge, frames, use_reentrant=False, preserve_rng_state=False)
+
+    def recomputed(self, *, on: bool) -> Mixture:
+        """The same scorers, their activations made again on the way back or not."""
+        other = copy.copy(self)
+        other._checkpointed = on
+        return other

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,7 @@ from train.policy import Policy
 from train.preference.loop import GRADIENT_LIMIT
 from train.reward.backprop import Draws
 from train.reward.rewards import Mixture
+from train.run.distributed import ALONE, Group
 from train.sampling.rollout import Guidance, ancestral
 
 _MOST = 5.0  # deviations that an advantage counts
@@ -95,27 +97,34 @@ def update(
     *,
     parts: int,
     clip: float,
+    group: Group = ALONE,
 ) -> dict[str, float]:
     """Samples the clips of one step, scores them, and updates the policy once per part of them.
+
+    Each process samples and keeps its own clips. Rewards meet before they become advantages, and
+    gradients before each update: the clips of a part may lie in any process.
 
     Raises:
         UserError: the gradient is not finite.
     """
+    clips = group.share(draws.clips)
     batches = [
-        Draws(draws.seed, draws.step, draws.clips[start : start + chances.batch])
-        for start in range(0, len(draws.clips), chances.batch)
+        Draws(draws.seed, draws.step, clips[start : start + chances.batch])
+        for start in range(0, len(clips), chances.batch)
     ]
     made = [chances.sampled(some) for some in batches]
     with torch.no_grad():
         fps = chances.settings.fps
         values = [reward(chances.model.decode(t.latents[-1]), t.prompts, fps) for t in made]
-    rewards = torch.cat(values)
-    advantage = advantages(rewards).split([len(t.prompts) for t in made])
+    rewards = group.whole(torch.cat(values), len(draws.clips))
+    first = group.rank * len(clips)
+    lengths = [len(t.prompts) for t in made]
+    advantage = advantages(rewards)[first : first + len(clips)].split(lengths)
     order = torch.randperm(len(rewards), generator=bank.generator("ddpo", draws.seed, draws.step))
     metrics = {"gradient": 0.0, "loss": 0.0, "clipped": 0.0}
     for chosen in order.chunk(parts):
         optimizer.zero_grad(set_to_none=True)
-        place = 0
+        place = first
         for trajectory, own in zip(made, advantage, strict=True):
             rows = chosen[(chosen >= place) & (chosen < place + len(own))] - place
             place += len(own)
@@ -124,6 +133,7 @@ def update(
                     chances, trajectory, rows, own, clip, share=len(rows) / len(chosen)
                 )
                 metrics = {k: v + found.get(k, 0.0) / parts for k, v in metrics.items()}
+        _join(policy.parameters, group)
         norm = nn.utils.clip_grad_norm_(policy.parameters, GRADIENT_LIMIT).item()
         if not math.isfinite(norm):
             raise UserError(
@@ -131,7 +141,18 @@ def update(
             )
         metrics["gradient"] += norm / parts
         optimizer.step()
-    return {"reward": rewards.mean().item()} | metrics
+    whole = {name: group.size * value for name, value in group.mean(metrics).items()}
+    return {"reward": rewards.mean().item()} | whole | {"gradient": metrics["gradient"]}
+
+
+def _join(weights: Sequence[nn.Parameter], group: Group) -> None:
+    """The gradient in every process becomes the sum over all of them."""
+    if group.size == 1:
+        return
+    own = [torch.zeros_like(w) if w.grad is None else w.grad for w in weights]
+    total = group.accelerator.reduce(torch.cat([one.flatten() for one in own]), reduction="sum")
+    for weight, part in zip(weights, total.split([w.numel() for w in weights]), strict=True):
+        weight.grad = part.view_as(weight)
 
 
 def _descend(

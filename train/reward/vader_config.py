@@ -82,6 +82,9 @@ class Shared:
     batch: int = option(8, "clips per step, of all processes together")
     micro: int | None = option(None, "clips that are sampled together; none: all")
     lr: float = option(1e-3, "AdamW's learning rate; VADER: 2e-4")
+    optimizer: Literal["adamw", "adamw8bit"] = option(
+        "adamw", "adamw8bit keeps its states in 8 bits (needs bitsandbytes)"
+    )
     rank: int = option(8, "of the LoRA on the attention's projections; VADER: 8 or 16")
     alpha: float | None = option(None, "LoRA's alpha; none: the rank, so that its scale is 1")
     seed: int = option(0, "of the LoRA's start, the order of prompts and the clips' noise")
@@ -154,8 +157,19 @@ class Config(Shared):
     score_frames: str = option(
         "all", "all, first, random, every:N, or 0,8,16; latent:... of latent frames"
     )
+    decoder: str = option(
+        "", "folder of an AutoencoderTiny that decodes what is scored; empty: the model's own"
+    )
     decoder_gradient: Literal["exact", "chosen"] = option(
         "exact", "chosen: only to the latent frames that are scored: least memory"
+    )
+    plan: Literal["none", "say", "auto"] = option(
+        "none",
+        "say: what a step is expected to take; auto: also set --checkpointing and --micro so that "
+        "it fits into the memory, with the least to compute",
+    )
+    memory: float | None = option(
+        None, "GiB that --plan auto may use; none: nine tenths of what is free on the device"
     )
     offload: Literal["none", "kept"] = option(
         "none", "kept: what the steps with gradient keep lies in the computer's memory"
@@ -169,6 +183,12 @@ class Config(Shared):
         "auto", "rules that end a run, name:limit,... (train.reward.watch); auto: the usual; none"
     )
     scales: str = option("", "LoRA scales sampled at the end, such as 0,0.5,1; empty: none")
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot train anything."""
+        super().__post_init__()
+        if self.memory is not None and not 0 < self.memory < math.inf:
+            raise UserError(f"--memory is {self.memory}; it must be above 0 (GiB)")
 
     def _positive(self) -> tuple[str, ...]:
         return (*super()._positive(), "k", "rounds", "watch_every")

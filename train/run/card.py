@@ -1,14 +1,16 @@
 """The model card of an adapter: `README.md` beside its weights, in the form that the hub reads.
 
-It says what was trained on what: base model, label source and how many labels, the votes that were
-in view, pair weights, every setting, and what the last evaluation found. A card is written from the
-run's record and files, so that it says nothing that the run does not hold.
+It says what was trained on what: base model, every setting, and what was found; of a run on pairs
+its label source and how many labels, the votes that were in view and pair weights
+(`train.reward.reward_card` has what is said of a run on rewards). A card is written from the run's
+record and files, so that it says nothing that the run does not hold.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,18 @@ _SOURCES = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """What a card says beside what every card says."""
+
+    method: str
+    """A sentence."""
+    tag: str
+    facts: Mapping[str, Any]
+    found: Sequence[str]
+    """Paragraphs of Markdown, with their headings."""
+
+
 def write(run: RunFolder, model: VideoModel, metrics: Mapping[str, float]) -> Path:
     """Writes the card of a run of `train.dpo` into its adapter's folder.
 
@@ -32,56 +46,59 @@ def write(run: RunFolder, model: VideoModel, metrics: Mapping[str, float]) -> Pa
         model: What it was trained on.
         metrics: Of the finished run.
     """
-    path = run.adapter / "README.md"
-    lora = (run.adapter / WEIGHTS).is_file()
+    record, config = run.record, run.record.config
     kept = run.folder / "labels.jsonl"
-    labels = len(kept.read_text().splitlines()) if kept.is_file() else 0
-    write_whole(path, _text(run, model, metrics, lora=lora, labels=labels))
-    return path
-
-
-def _text(
-    run: RunFolder, model: VideoModel, metrics: Mapping[str, float], *, lora: bool, labels: int
-) -> str:
-    record, config, base = run.record, run.record.config, model.source
-    load = "\n".join(loading(run.adapter, model))
     source = str(config.get("labels", ""))
+    account = Account(
+        method="Weighted Diffusion-DPO on pairs of clips: `python -m train.dpo` of Second Look.",
+        tag="dpo",
+        facts={
+            "labels": f"{source}: {_SOURCES.get(source, source)}",
+            "labelled pairs": len(kept.read_text().splitlines()) if kept.is_file() else 0,
+            "data snapshot": f"votes up to number {record.snapshot}; labels {record.labels}",
+            "pair weights": _weights(config),
+        },
+        found=(
+            "## What the last evaluation found",
+            "On pairs of prompts that were held out; on training pairs where `held_out` is 0. "
+            "Where `chosen_rise` is above 0, it denoises preferred clips worse than the base.",
+            figures(metrics),
+        ),
+    )
+    return written(run, model, account)
+
+
+def written(run: RunFolder, model: VideoModel, account: Account) -> Path:
+    """Writes a card with that account; returns its path."""
+    path = run.adapter / "README.md"
+    record, base = run.record, model.source
+    lora = (run.adapter / WEIGHTS).is_file()
+    load = "\n".join(loading(run.adapter, model))
     facts = {
         "base model": base,
         "trained": "a LoRA" if lora else "all weights of the denoiser",
-        "labels": f"{source}: {_SOURCES.get(source, source)}",
-        "labelled pairs": labels,
-        "data snapshot": f"votes up to number {record.snapshot}; labels {record.labels}",
-        "pair weights": _weights(config),
+        **account.facts,
         "code": record.code,
         "run": record.id,
     }
-    return (
-        "\n\n".join(
-            (
-                _front(base, lora=lora),
-                f"# {run.folder.name}",
-                "Weighted Diffusion-DPO on pairs of clips: `python -m train.dpo` of Second Look.",
-                _table(("what", "value"), facts),
-                "## How to load it",
-                f"```python\n{load}\n```",
-                "## What the last evaluation found",
-                "On pairs of prompts that were held out; on training pairs where `held_out` is 0. "
-                "Where `chosen_rise` is above 0, it denoises preferred clips worse than the base.",
-                _table(
-                    ("metric", "value"), {name: f"{value:.6g}" for name, value in metrics.items()}
-                ),
-                "## Settings",
-                _table(("option", "value"), config),
-            )
-        )
-        + "\n"
+    paragraphs = (
+        _front(base, account.tag, lora=lora),
+        f"# {run.folder.name}",
+        account.method,
+        table(("what", "value"), facts.items()),
+        "## How to load it",
+        f"```python\n{load}\n```",
+        *account.found,
+        "## Settings",
+        table(("option", "value"), record.config.items()),
     )
+    write_whole(path, "\n\n".join(paragraphs) + "\n")
+    return path
 
 
-def _front(base: str, *, lora: bool) -> str:
+def _front(base: str, tag: str, *, lora: bool) -> str:
     """What the hub reads; a folder on this machine is no base model there."""
-    lines = ["library_name: diffusers", f"tags: [text-to-video, dpo{', lora' if lora else ''}]"]
+    lines = ["library_name: diffusers", f"tags: [text-to-video, {tag}{', lora' if lora else ''}]"]
     if not Path(base).exists():
         lines.insert(0, f"base_model: {json.dumps(base)}")
     return "---\n" + "\n".join(lines) + "\n---"
@@ -93,9 +110,15 @@ def _weights(config: Mapping[str, Any]) -> str:
     return ", ".join([str(config.get("weights")), *(f"{k} {v}" for k, v in given.items())])
 
 
-def _table(header: tuple[str, str], rows: Mapping[str, Any]) -> str:
-    lines = [f"| {header[0]} | {header[1]} |", "|---|---|"]
-    return "\n".join(lines + [f"| {name} | {_cell(value)} |" for name, value in rows.items()])
+def figures(metrics: Mapping[str, float]) -> str:
+    """A table of numbers by name."""
+    return table(("metric", "value"), ((k, f"{value:.6g}") for k, value in metrics.items()))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows in Markdown."""
+    lines = ["| " + " | ".join(map(_cell, row)) + " |" for row in (header, *rows)]
+    return "\n".join([lines[0], "|" + "---|" * len(header), *lines[1:]])
 
 
 def _cell(value: Any) -> str:

@@ -164,15 +164,26 @@ def compile_blocks(model: VideoModel, backend: str = "inductor") -> None:
 
 
 def optimizer(
-    kind: Literal["adamw", "adamw8bit"], parameters: Sequence[nn.Parameter], lr: float
+    kind: Literal["adamw", "adamw8bit"],
+    parameters: Sequence[nn.Parameter],
+    lr: float,
+    decay: float = 0.01,
 ) -> torch.optim.Optimizer:
-    """AdamW with torch's defaults (weight decay 0.01); `adamw8bit` keeps its states in 8 bits.
+    """AdamW with torch's defaults; `adamw8bit` keeps its states in 8 bits, also on a CPU.
+
+    Weights of less than 4096 numbers keep states in 32 bits (bitsandbytes' own rule).
+
+    Args:
+        kind: Which.
+        parameters: That are trained.
+        lr: Learning rate.
+        decay: Of the weights.
 
     Raises:
         UserError: bitsandbytes is not installed.
     """
     if kind == "adamw":
-        return torch.optim.AdamW(parameters, lr=lr)
+        return torch.optim.AdamW(parameters, lr=lr, weight_decay=decay)
     try:
         from bitsandbytes.optim import AdamW8bit  # pyright: ignore[reportMissingImports]
     except ImportError as error:
@@ -180,4 +191,4 @@ def optimizer(
             "--optimizer adamw8bit needs bitsandbytes, which is not installed: pip install "
             "bitsandbytes. Or use --optimizer adamw: for a LoRA the states are small."
         ) from error
-    return AdamW8bit(parameters, lr=lr)
+    return AdamW8bit(parameters, lr=lr, weight_decay=decay)

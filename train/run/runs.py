@@ -101,6 +101,9 @@ def begin(
         out: Folder that the run's folder is made in.
         snapshot: Sequence number of the last vote that the run saw.
         labels: Digest of its label set; empty where it uses none.
+
+    Raises:
+        UserError: the folder cannot be made.
     """
     settings = plain(config)
     started, code = now_ms(), code_version()
@@ -112,7 +115,12 @@ def begin(
         id=name, kind=kind, config=settings, code=code, snapshot=snapshot, labels=labels,
         folder=str(folder.resolve()), started_ms=started,
     )  # fmt: skip
-    folder.mkdir(parents=True)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be made ({error.strerror}); give --out a folder to write to"
+        ) from error
     write_whole(folder / _CONFIG, json.dumps(asdict(record), indent=2) + "\n")
     with Store.open(db) as store:
         store.add([record])

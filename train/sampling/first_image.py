@@ -24,7 +24,7 @@ from torch import Tensor
 from data import clips
 from data.errors import UserError
 from data.records import Candidate
-from train.models.protocol import FirstFrames, SampleSettings, VideoModel
+from train.models.protocol import Album, FirstFrames, SampleSettings, VideoModel
 from train.sampling.sizes import covered
 
 PATH, DIGEST = "image", "image_sha256"
@@ -60,19 +60,37 @@ def memories(db: str, model: VideoModel, images: Mapping[str, str]) -> dict[str,
     Raises:
         UserError: An image-to-video model without images, or another one with them.
     """
+    wants = demanded(model.name, images, wanted=model.image_conditioned)
+    return copied(db, images) if wants else {}
+
+
+def demanded(model: str, images: Mapping[str, str], *, wanted: bool) -> bool:
+    """Whether a model wants images, once it has one for every prompt, or for none.
+
+    Args:
+        model: Its name.
+        images: File by prompt; empty where none is named.
+        wanted: Whether the model makes clips from a first image.
+
+    Raises:
+        UserError: It wants images and a prompt has none, or it takes none and there is one.
+    """
     without = [text for text, image in images.items() if not image]
-    if model.image_conditioned and without:
+    if wanted and without:
         raise UserError(
-            f"Model {model.name} makes clips from a first image, and {len(without)} prompts have "
+            f"Model {model} makes clips from a first image, and {len(without)} prompts have "
             f"none (first: {without[0]!r}). Give --image FILE for all, or --prompts FILE.csv with "
             "the columns `prompt` and `image`."
         )
-    if not model.image_conditioned and len(without) < len(images):
+    if not wanted and len(without) < len(images):
         raise UserError(
-            f"Model {model.name} takes no first image; leave out --image and the column `image`."
+            f"Model {model} takes no first image; leave out --image and the column `image`."
         )
-    if not model.image_conditioned:
-        return {}
+    return wanted
+
+
+def copied(db: str, images: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """What clips of each prompt remember of its image, of which copies lie beside the database."""
     copies = {image: kept(db, image) for image in set(images.values())}
     return {text: copies[image] for text, image in images.items()}
 
@@ -82,6 +100,11 @@ def first_frames(made: Sequence[Mapping[str, Any]], settings: SampleSettings) ->
     size = settings.height, settings.width
     read = [fitted(Path(memory[PATH]), *size) for memory in made]
     return FirstFrames(torch.stack(read), settings.frames)
+
+
+def album(memories: Mapping[str, Mapping[str, Any]], settings: SampleSettings) -> Album:
+    """Images of prompts from what clips of each are to remember."""
+    return lambda texts: first_frames([memories[text] for text in texts], settings)
 
 
 def pixels(path: Path) -> UInt8[Tensor, "3 h w"]:
@@ -103,6 +126,12 @@ def pixels(path: Path) -> UInt8[Tensor, "3 h w"]:
 def fitted(path: Path, height: int, width: int) -> Float[Tensor, "3 height width"]:
     """The picture in [0, 1] at a clip's size in pixels, cropped in the centre."""
     return covered(pixels(path)[None], height, width)[0] / 255
+
+
+def content(image: Float[Tensor, "3 h w"]) -> str:
+    """SHA-256 of an image's pixels and size: the same for the same picture from any file."""
+    bytes_ = image.contiguous().cpu().numpy().tobytes()
+    return hashlib.sha256(f"{tuple(image.shape)}".encode() + bytes_).hexdigest()
 
 
 def remembered(clip: Candidate) -> str:

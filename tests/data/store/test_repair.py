@@ -53,6 +53,21 @@ def digests(path: Path) -> dict[str, str]:
         return {kind: store.digest(kind) for kind in KINDS}
 
 
+@pytest.mark.parametrize("content", [b"", b"hello, I am a text\n"])
+def test_what_is_no_database_is_said(tmp_path: Path, content: bytes, capsys) -> None:
+    path = tmp_path / "prefs.duckdb"
+    path.write_bytes(content)
+    assert main(["check", "--db", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert "not a valid DuckDB database" in out
+    assert "1 finding\n" in out
+    assert main(["backup", "--db", str(path)]) == 2
+    assert "Check --db: neither a journal nor a snapshot" in capsys.readouterr().err
+    path.unlink()
+    assert main(["repair", "--db", str(path)]) == 2
+    assert "does not exist; check --db" in capsys.readouterr().err
+
+
 def test_a_healthy_database_has_no_findings(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     add(path, [vote(pair) for pair in PAIRS])
     assert main(["check", "--db", str(path)]) == 0

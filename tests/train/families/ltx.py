@@ -25,6 +25,10 @@ SETTINGS = {
 
 
 def save(folder: Path, seed: int = 0) -> Path:
+    return write(pipeline(seed), folder, SETTINGS)
+
+
+def pipeline(seed: int = 0) -> LTXPipeline:
     """Latents are 8 x 3 x 4 x 8 and have a mean and a deviation of their own."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -39,7 +43,7 @@ def save(folder: Path, seed: int = 0) -> Path:
         )  # fmt: skip
         vae.latents_mean.copy_(torch.linspace(-0.5, 0.5, 8))
         vae.latents_std.copy_(torch.linspace(0.5, 2.0, 8))
-        made = LTXPipeline(
+        return LTXPipeline(
             tokenizer=tiny.tokenizer(8),
             text_encoder=T5EncoderModel(T5Config(**tiny.T5)),
             vae=vae,
@@ -52,7 +56,6 @@ def save(folder: Path, seed: int = 0) -> Path:
                 cross_attention_dim=24, num_layers=2, caption_channels=16,
             ),
         )  # fmt: skip
-    return write(made, folder, SETTINGS)
 
 
 def theirs(model: VideoModel, noise: Tensor, prompt: str, steps: int, guidance: float) -> Tensor:
