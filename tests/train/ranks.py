@@ -9,17 +9,20 @@ imports are most of the time.
 from __future__ import annotations
 
 import copy
+import importlib
 import multiprocessing
 import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from data.errors import UserError
 from data.records import Preference
 from train import bank, dpo, models
 from train.policy import attach
@@ -33,6 +36,13 @@ from train.run.sharded import whole
 WEIGHTS = (0.5, 2.0, 1.0, 3.0)
 STEPS = 3
 PROMPT = "a red circle moving left"
+CONFIG: dict[str, Any] = {
+    "labels": "auto", "steps": 4, "batch": 4, "rank": 2, "lr": 1e-2, "save_every": 2,
+    "evaluate_every": 2, "grid": 0, "held_out": 0.0, "device": "cpu", "cache": "none",
+}  # fmt: skip
+"""Of `train.dpo`."""
+LAZY = ("accelerate", "pandas", "train.preference.dpo_parts", "train.run.card", "train.run.export")
+"""What `train.dpo` imports late (pyarrow imports pandas): once here, not in every process."""
 
 
 def together(size: int, work: Callable[..., None], *given: Any) -> list[int | None]:
@@ -41,10 +51,8 @@ def together(size: int, work: Callable[..., None], *given: Any) -> list[int | No
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     context = multiprocessing.get_context("fork")
-    done = context.Barrier(size)
     processes = [
-        context.Process(target=_rank, args=(rank, size, port, done, work, given))
-        for rank in range(size)
+        context.Process(target=_rank, args=(rank, size, port, work, given)) for rank in range(size)
     ]
     for process in processes:
         process.start()
@@ -53,21 +61,20 @@ def together(size: int, work: Callable[..., None], *given: Any) -> list[int | No
     return [process.exitcode for process in processes]
 
 
-def _rank(
-    rank: int, size: int, port: int, done: Any, work: Callable[..., None], given: Any
-) -> None:
+def _rank(rank: int, size: int, port: int, work: Callable[..., None], given: Any) -> None:
+    torch.set_num_threads(1)  # a fork's pool is made anew: by one thread, not by autograd's at once
     os.environ |= {
         "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size),
-        "MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true",
+        "MASTER_ADDR": "localhost", "MASTER_PORT": str(port),
+        "ACCELERATE_USE_CPU": str("ACCELERATE_USE_DEEPSPEED" not in os.environ),
     }  # fmt: skip
     work(*given)
-    done.wait(60)  # gloo resets the connection of a process that still reads when another exits
 
 
-def descend(model_folder: str, out: str, micro: int, sharded: bool = False) -> None:
+def descend(model_folder: str, out: str, micro: int, way: str = "") -> None:
     """A few steps on four pairs; each process leaves its metrics, first gradient and weights."""
     group = distributed.join("cpu")
-    if sharded:
+    if way == "sharded":
         _pretend_fsdp2(group)
     model = models.load(model_folder, device="cpu")
     policy = attach(model, rank=2, alpha=2, seed=0)
@@ -89,29 +96,51 @@ def descend(model_folder: str, out: str, micro: int, sharded: bool = False) -> N
     descent = passes.prepare(policy, optimizer, group, objective)
 
     def update(step: int) -> dict[str, float]:
-        some, epochs = (group.share(each) for each in loop.pick(labels, step, 4, 0))
+        picked, epochs = loop.pick(labels, step, 4, 0)
+        some, epochs = group.share(picked), group.share(epochs)
         parts = in_parts(policy, objective, material, known, some, epochs, size=micro, bank_seed=0)
         return loop.update(descent, parts, 1000.0, pairs=len(some))
 
     found = [update(0)]
-    gradients = [whole(weight.grad).clone() for weight in policy.parameters]
+    gradients = [whole(w.grad).clone() for w in policy.parameters if w.grad is not None]
     found += [update(step) for step in range(1, STEPS)]
-    named = f"{'sharded' if sharded else group.size}-{micro}-{group.rank}"
-    left = {"metrics": found, "gradients": gradients, "state": policy.state()}
-    if sharded:
+    named = f"{way or group.size}-{micro}-{group.rank}"
+    state = {name: value.clone() for name, value in policy.state().items()}  # before `_again`
+    left = {"metrics": found, "gradients": gradients, "state": state}
+    if way:
         left["resumed"] = _again(descent, Path(out) / named, lambda: update(STEPS))
     torch.save(left, Path(out) / f"{named}.pt")
+    group.end()
+
+
+def end(out: str, code: int) -> None:
+    """Process 0 comes late, or leaves with an exit code; the other waits, or leaves with 4."""
+    group = distributed.join("cpu")
+    late = Path(out) / "late"
+    if group.main:
+        time.sleep(0.5)
+        if code:
+            raise SystemExit(code)
+        late.touch()
+    try:
+        group.end()
+    except UserError:
+        raise SystemExit(4) from None
+    assert late.exists()
 
 
 def _again(
     descent: passes.Descent, folder: Path, update: Callable[[], dict[str, float]]
-) -> list[dict[str, float]]:
-    """A step after saving, and the same step after loading what process 0 saved."""
+) -> list[list[dict[str, float]]]:
+    """Two steps after saving, and the same after loading what process 0 saved.
+
+    The second shows what the first one did with the optimizer's state.
+    """
     loop.save_state(folder, STEPS, descent.policy, descent.optimizer, "labels")
-    first = update()
+    first = [update(), update()]
     kept = folder.with_name(f"{folder.name[:-1]}0")
     assert loop.load_state(kept, descent.policy, descent.optimizer, "labels") == STEPS
-    return [first, update()]
+    return [first, [update(), update()]]
 
 
 def train(config: dict[str, Any], killed_at: int | None = None, sharded: bool = False) -> None:
@@ -154,19 +183,24 @@ def _pretend_fsdp2(group: distributed.Group) -> distributed.Group:
     return group
 
 
+def load_once(model: str) -> None:
+    """Loads the model, and what a run imports, before there are processes."""
+    for name in LAZY:
+        importlib.import_module(name)
+    loaded = models.load(model, device="cpu")
+    models.load = lambda *_, **__: copy.deepcopy(loaded)
+
+
 def main(model: str, db: str, out: str) -> None:
     """Every scenario, one after the other."""
     torch.set_num_threads(1)
-    loaded = models.load(model, device="cpu")  # once, before there are processes
-    models.load = lambda *_, **__: copy.deepcopy(loaded)
-    for size, micro in ((1, 4), (2, 2), (2, 1), (4, 1)):
+    load_once(model)
+    for size, micro in ((1, 4), (2, 1), (4, 1)):
         assert together(size, descend, model, out, micro) == [0] * size
-    assert together(2, descend, model, out, 1, True) == [0, 0]
-    config = {
-        "db": db, "model": model, "labels": "auto", "steps": 4, "batch": 4, "rank": 2, "lr": 1e-2,
-        "save_every": 2, "evaluate_every": 2, "grid": 0, "held_out": 0.0, "device": "cpu",
-        "cache": "none",
-    }  # fmt: skip
+    assert together(2, descend, model, out, 1, "sharded") == [0, 0]
+    assert together(2, end, out, 3) == [3, 4]
+    assert together(2, end, out, 0) == [0, 0]
+    config = CONFIG | {"db": db, "model": model}
     assert together(2, train, config | {"out": f"{out}/whole"}) == [0, 0]
     full = {"out": f"{out}/full", "train": "full", "steps": 2}
     assert together(2, train, config | full, None, True) == [0, 0]

@@ -20,7 +20,7 @@ from train.policy import WEIGHTS
 from train.run import distributed
 from train.run.distributed import ALONE, Group
 
-CONFIGS = Path(distributed.__file__).parent / "configs"
+CONFIGS = Path(distributed.__file__).parents[1] / "configs"
 ESS = (0.5 + 2 + 1 + 3) ** 2 / (0.25 + 4 + 1 + 9)  # 42.25 / 14.25 = 2.96...
 
 
@@ -43,8 +43,7 @@ def found(left: Path, name: str) -> dict[str, Any]:
     return torch.load(left / f"{name}.pt")
 
 
-MANY = ("2-2-0", "2-2-1", "2-1-0", "2-1-1", "4-1-0", "4-1-1", "4-1-2", "4-1-3")
-MANY += ("sharded-1-0", "sharded-1-1")
+MANY = ("2-1-0", "2-1-1", "4-1-0", "4-1-1", "4-1-2", "4-1-3", "sharded-1-0", "sharded-1-1")
 
 
 class TestTheSameStep:
@@ -66,10 +65,10 @@ class TestTheSameStep:
             assert other["gradient"] == pytest.approx(one["gradient"], rel=2e-3)
             assert other["ess"] == pytest.approx(ESS)
 
-    @pytest.mark.parametrize(("size", "micro"), [("2", 2), ("2", 1), ("4", 1), ("sharded", 1)])
-    def test_leaves_equal_adapters_everywhere(self, left: Path, size: str, micro: int) -> None:
+    @pytest.mark.parametrize("size", ["2", "4", "sharded"])
+    def test_leaves_equal_adapters_everywhere(self, left: Path, size: str) -> None:
         ranks = 4 if size == "4" else 2
-        states = [found(left, f"{size}-{micro}-{rank}")["state"] for rank in range(ranks)]
+        states = [found(left, f"{size}-1-{rank}")["state"] for rank in range(ranks)]
         for other in states[1:]:
             assert all(torch.equal(states[0][name], other[name]) for name in states[0])
 

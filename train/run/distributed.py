@@ -6,6 +6,7 @@ process takes its block of them and counts each pair by the number of all: 1 pro
 makes the run and writes; the others get what it read, and write into a folder that is thrown away.
 
 What of a step must go through the wrappers of DDP and FSDP2 is in `train.preference.passes`.
+A run ends in all processes at once: an exit resets the connections that others still read from.
 Buffers are not broadcast: that would be a collective in every pass, and passes are not counted.
 
 Left out on purpose: everything that accelerate does (process groups, DDP, FSDP2, DeepSpeed: by its
@@ -15,6 +16,7 @@ configuration files, ours are in `train/configs`), pairs that are split over pro
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -129,17 +131,37 @@ class Group:
 
     @contextmanager
     def writing(self, run: RunFolder) -> Iterator[RunFolder]:
-        """The run's folder for process 0; for the others one that is thrown away, and silence."""
+        """The run's folder for process 0; for the others one that is thrown away, and silence.
+
+        All leave together (`end`). One that fails leaves at once, which ends the others' waiting.
+        """
         if self.main:
             yield run
+        else:
+            with (
+                tempfile.TemporaryDirectory() as scratch,
+                Path(os.devnull).open("w") as nowhere,
+                redirect_stdout(nowhere),
+            ):
+                _copy(run.folder, Path(scratch))
+                yield replace(run, folder=Path(scratch))
+        self.end()
+
+    def end(self) -> None:
+        """Waits for every process; their connections are then closed when the program ends.
+
+        Raises:
+            UserError: Another process has ended before.
+        """
+        if self.accelerator is None:
             return
-        with (
-            tempfile.TemporaryDirectory() as scratch,
-            Path(os.devnull).open("w") as nowhere,
-            redirect_stdout(nowhere),
-        ):
-            _copy(run.folder, Path(scratch))
-            yield replace(run, folder=Path(scratch))
+        try:
+            self.accelerator.wait_for_everyone()
+        except RuntimeError as error:  # of gloo and NCCL, where a connection is gone
+            raise UserError(
+                "Another process of this run ended before it was done: read what it said itself"
+            ) from error
+        atexit.register(self.accelerator.end_training)  # later, for there may be another run
 
 
 ALONE = Group()
@@ -149,20 +171,22 @@ def join(device: str = "auto") -> Group:
     """The group that this process was started in; `ALONE` without `accelerate launch`.
 
     Args:
-        device: `cpu` keeps accelerate off the GPU.
+        device: `cpu` keeps accelerate off the GPU; DeepSpeed takes what there is.
     """
-    sharing = {"ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"} & os.environ.keys()
+    deepspeed = "ACCELERATE_USE_DEEPSPEED" in os.environ
+    sharing = deepspeed or "ACCELERATE_USE_FSDP" in os.environ
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 and not sharing:
         return ALONE
     from accelerate import Accelerator
     from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
+    bare = not torch.accelerator.is_available()
     made = Accelerator(
-        cpu=device == "cpu" or not torch.accelerator.is_available(),
+        cpu=(device == "cpu" or bare) and not deepspeed,  # it would be DDP in DeepSpeed's place
         mixed_precision="no",  # the weights have their precision, and the adapter is float32
         kwargs_handlers=[
             DistributedDataParallelKwargs(broadcast_buffers=False),
-            InitProcessGroupKwargs(timeout=_PATIENCE),
+            InitProcessGroupKwargs("gloo" if bare and deepspeed else None, timeout=_PATIENCE),
         ],
     )
     return Group(made.process_index, made.num_processes, made)
