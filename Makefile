@@ -24,7 +24,7 @@ demo: .venv/ready
 	  rm $(DB).preparing; fi
 
 test: .venv/ready-dev
-	$(RUN) -m pytest -n 2
+	$(RUN) -m pytest -n 2 --dist worksteal
 
 check: .venv/ready-dev
 	.venv/bin/ruff check .

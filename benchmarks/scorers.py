@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+import scorers
 from data import video
 from data.console import say, table
 from data.omniscore import PROFILES
@@ -175,7 +176,8 @@ def _floor(path: Path, judges: Mapping[str, Scorer], config: Config, ours: float
     with torch.no_grad(), FlopCounterMode(display=False) as counter:  # blind in inference mode
         for judge in judges.values():
             judge(frames, [_PROMPT], [_FPS])
-    if not (count := counter.get_total_flops()):
+    count = counter.get_total_flops()
+    if not any(map(scorers.needs, judges)):  # what little they multiply is not what takes time
         return {}
     rate = _matrix_rate(config)
     floor = count / rate

@@ -227,6 +227,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         name = "default weights" if chosen is None else f"{chosen.name} ({chosen.profile})"
         say(f"In use now: {name}")
     else:
+        if config.json and not (folder := Path(config.json).absolute().parent).is_dir():
+            raise UserError(f"--json {config.json}: there is no folder {folder}; make it first")
         found = run(config)
         say(told(found, config.db))
         if config.json:

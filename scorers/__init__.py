@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 from data.errors import UserError
 
@@ -86,15 +87,42 @@ def load(
 
     name, chosen = ALIASES.get(name, (name, {}))
     options = {**chosen, **options}
+    _demand(name, options)
     if needs(name):
         options["weights_dir"] = weights_dir
-    make = _module(name).load
-    taken = set(inspect.signature(make).parameters) - {"device", "dtype", "weights_dir"}
-    if unknown := sorted(set(options) - taken - {"weights_dir"}):
+    scorer = _module(name).load(device=device, dtype=dtype or torch.float32, **options)
+    return scorer if dtype in {None, torch.float32} else _in_precision(scorer, name, dtype)
+
+
+def typed(name: str, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Options of a scorer as somebody wrote them, as `load` takes them.
+
+    Raises:
+        UserError: there is no such scorer or option, or a text is not of the option's type.
+    """
+    name, _ = ALIASES.get(name, (name, {}))
+    _demand(name, texts)
+    kinds = get_type_hints(_module(name).load)
+    return {option: _typed(name, option, text, kinds[option]) for option, text in texts.items()}
+
+
+def _typed(name: str, option: str, text: str, kind: Any) -> Any:
+    if kind is str:
+        return text
+    try:
+        return {"true": True, "false": False}[text] if kind is bool else kind(text)
+    except (KeyError, ValueError):
+        allowed = {bool: "true or false", int: "a whole number"}.get(kind, "a number")
+        raise UserError(f"scorer {name!r}: {option} is {text!r}; it must be {allowed}") from None
+
+
+def _demand(name: str, options: Iterable[str]) -> None:
+    """Refuse an option that is not the scorer's own."""
+    every = set(inspect.signature(_module(name).load).parameters)
+    taken = every - {"device", "dtype", "weights_dir"}
+    if unknown := sorted(set(options) - taken):
         own = f"its options are {', '.join(sorted(taken))}" if taken else "it has none"
         raise UserError(f"scorer {name!r} has no option {unknown[0]!r}; {own}")
-    scorer = make(device=device, dtype=dtype or torch.float32, **options)
-    return scorer if dtype in {None, torch.float32} else _in_precision(scorer, name, dtype)
 
 
 def _in_precision(scorer: Scorer, name: str, dtype: Any) -> Scorer:
@@ -152,7 +180,7 @@ def load_reward(name: str, *, device: Any = "cpu", dtype: Any = None, **options:
     if not scorer.differentiable:
         able = [other for other in names() if card(other).differentiable]
         raise UserError(
-            f"scorer {name!r} gives no gradients, so it cannot be a reward; "
-            f"these can: {', '.join(able)}"
+            f"scorer {name!r} gives no gradients, so it cannot be a reward that is followed by "
+            f"them (python -m train.ddpo needs none); these can: {', '.join(able)}"
         )
     return cast("Reward", scorer)

@@ -38,7 +38,7 @@ from data.errors import UserError, user_errors
 from data.records import Decision, Pair, Prompt, Vote
 from data.store import Store
 from train.comparison.duels import BASE, TIE, Duel, Sampled, all_duels, duel_table, means
-from train.run.options import option, parser
+from train.options import option, parser
 
 if TYPE_CHECKING:  # these import torch: --help does not wait for it
     from train.run.runs import RunFolder

@@ -14,8 +14,9 @@ sampler step:
 
 with log p the mean over latents' elements, as in the authors' code (c = 1e-4 belongs to it). The
 sampler is DDIM with `--eta` 1 in every parametrisation (`train.sampling.rollout.ancestral`); the
-last step is sure and has no part. Model, adapter, rewards and prompts are those of `train.vader`
-(`train.reward.reward_run`), and randomness is by counter.
+last step is sure and has no part. Model, adapter, prompts and rewards are those of `train.vader`
+(`train.reward.reward_run`), but any scorer is a reward here, also one without a gradient
+(`--reward flow`). Randomness is by counter.
 
 Several devices: `accelerate launch --config_file train/configs/ddp.yaml -m train.ddpo ...`; --batch
 is that of all, advantages are over all of it, and one process of 8 clips does what two of 4 do.
@@ -33,8 +34,8 @@ from typing import TYPE_CHECKING, Any
 from data.console import say
 from data.errors import UserError, user_errors
 from data.records import Run
+from train.options import option, parser
 from train.reward.vader_config import Shared
-from train.run.options import option, parser
 
 if TYPE_CHECKING:  # these import torch: --help does not wait for it
     from pathlib import Path
@@ -50,9 +51,24 @@ _LESS = "a smaller --micro, --checkpointing blocks"
 class Config(Shared):
     """Settings of one run. Everything that changes its result is here, and is kept with it."""
 
+    reward: str = option(
+        "shapes", "scorer[:weight],... any, also without gradients (flow); or omniscore[:weight]"
+    )
+    checkpointing: str = option(
+        "none", "blocks: make the network's activations again on the way back"
+    )
     eta: float = option(1.0, "noise of the sampler, above 0 to 1 (DDIM); DDPO: 1")
     updates: int = option(2, "of the policy per step, each on its part of the clips; DDPO: 2")
     clip: float = option(1e-4, "how far the ratio of probabilities counts from 1; DDPO: 1e-4")
+
+    def __post_init__(self) -> None:
+        """Refuse what has no part in a policy gradient."""
+        super().__post_init__()
+        if set(self.again) - {"blocks"}:
+            raise UserError(
+                f"--checkpointing is {self.checkpointing!r}; train.ddpo sends nothing back through "
+                "decoder or reward: write none or blocks"
+            )
 
     def _positive(self) -> tuple[str, ...]:
         return (*super()._positive(), "eta", "updates", "clip")
@@ -119,7 +135,7 @@ def _prepared(config: Config, group: Group, prompts: Sequence[str]) -> Parts:
             "train.ddpo holds the whole network in every process: start it with --config_file "
             "train/configs/ddp.yaml, or spread the weights with train.vader or train.dpo"
         )
-    return reward_run.prepared(config, group, prompts)
+    return reward_run.prepared(config, group, prompts, gradients=False)
 
 
 def _train(

@@ -32,9 +32,9 @@ from typing import TYPE_CHECKING, Any
 
 from data.console import say
 from data.errors import UserError, user_errors
+from train.options import parser
 from train.preference.dpo_config import Config
 from train.preference.presets import PRESETS, settled
-from train.run.options import parser
 
 if TYPE_CHECKING:  # these import torch: --help does not wait for it
     from data.records import Run

@@ -33,7 +33,7 @@ from data.console import say
 from data.errors import UserError, user_errors
 from data.records import Candidate, Prompt, digest
 from data.store import Store, add
-from train.run.options import parser
+from train.options import parser
 from train.sampling.sample_config import Config, Shard
 
 if TYPE_CHECKING:

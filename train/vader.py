@@ -36,8 +36,8 @@ from typing import TYPE_CHECKING, Any
 from data.console import say
 from data.errors import UserError, user_errors
 from data.records import Run
+from train.options import parser
 from train.reward.vader_config import PRESETS, Config, configured
-from train.run.options import parser
 
 if TYPE_CHECKING:  # these import torch: --help does not wait for it
     from pathlib import Path
@@ -61,9 +61,10 @@ def run(config: Config) -> Run:
     Raises:
         UserError: no prompts, an unknown reward, or a gradient that is not finite.
     """
-    from train.reward import reward_run
+    from train.reward import lookout, reward_run
     from train.run import distributed
     from train.run.mishaps import explained
+    from train.run.trackers import names
     from train.sampling.origin import located
 
     group = distributed.join(config.device)
@@ -72,6 +73,8 @@ def run(config: Config) -> Run:
     config = replace(config, from_adapter=earlier)
     prompts = group.from_main(lambda: reward_run.train_prompts(config.db, config.prompts))
     parts = reward_run.rolling(config, group, prompts)
+    lookout.demand_usable(config)
+    names(config.trackers)
     folder = group.from_main(lambda: reward_run.begin("vader", parts.config, prompts))
     with explained(folder.folder, _LESS), group.writing(folder) as mine:
         return _train(parts.config, prompts, parts, mine, group, folder.state)

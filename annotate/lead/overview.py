@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -125,43 +125,52 @@ def _days(visit: Visit) -> Markup:
     return markup.section(words["per_day"], table, note=words["per_day_note"])
 
 
-def _people(visit: Visit, every: Iterable[Effort]) -> Markup:
+def _people(visit: Visit, every: Sequence[Effort]) -> Markup:
     words = visit.words
     columns = [
         Column(words["person"]),
         Column(words["answers"], number=True),
         Column(words["median"], number=True),
         Column(words["slow"], number=True),
-        Column(words["agree_blind"]),
-        Column(words["agree_shown"]),
-        Column(words["hasty"]),
-        Column(words["left_share"]),
-        Column(words["gold"]),
-        Column(words["repeats"]),
         Column(words["ties"], number=True),
         Column(words["unusable"], number=True),
         Column(words["skips"], number=True),
         Column(words["newest"]),
     ]
-    rows = [_person(visit, one) for one in every]
-    if not rows:
+    if not every:
         return markup.empty(words["nobody_title"], words["nobody"])
-    table = markup.table(words["people"], columns, rows)
-    return markup.section(words["people"], table, note=words["people_note"])
+    did = markup.table(words["people"], columns, [_did(visit, one) for one in every])
+    shares = ("agree_blind", "agree_shown", "hasty", "left_share", "gold", "repeats")
+    columns = [Column(words["person"]), *(Column(words[name]) for name in shares)]
+    said = markup.table(words["people_said"], columns, [_said(visit, one) for one in every])
+    return markup.section(words["people"], did, said, note=words["people_note"])
 
 
-def _person(visit: Visit, one: Effort) -> tuple[object, ...]:
-    words, name = visit.words, visit.name(one.annotator)
+def _did(visit: Visit, one: Effort) -> tuple[object, ...]:
+    return (
+        _person(visit, one),
+        f"{one.answers:,}", seconds(one.pace.median), seconds(one.pace.slow),
+        one.ties, one.unusable, one.skips, markup.moment(one.newest_ms),
+    )  # fmt: skip
+
+
+def _said(visit: Visit, one: Effort) -> tuple[object, ...]:
+    return (
+        _marked(visit, one),
+        share(one.blind, middle=True), share(one.shown, middle=True), share(one.hasty),
+        share(one.left, middle=True), share(one.gold), share(one.repeats),
+    )  # fmt: skip
+
+
+def _person(visit: Visit, one: Effort) -> Markup:
+    name = visit.name(one.annotator)
+    return markup.link(address("pairs", view="votes", person=one.annotator), name)
+
+
+def _marked(visit: Visit, one: Effort) -> Markup:
+    words = visit.words
     marks = [
         markup.tag(words["left_out_mark"], "warn") if not one.counts else "",
         markup.tag(words["rubber"], "warn") if one.rubber_stamps else "",
     ]
-    voted = markup.link(address("pairs", view="votes", person=one.annotator), name)
-    return (
-        Markup("{} {}").format(voted, markup.joined(marks)),
-        f"{one.answers:,}", seconds(one.pace.median), seconds(one.pace.slow),
-        share(one.blind, middle=True), share(one.shown, middle=True), share(one.hasty),
-        share(one.left, middle=True), share(one.gold), share(one.repeats),
-        one.ties, one.unusable, one.skips,
-        markup.moment(one.newest_ms),
-    )  # fmt: skip
+    return Markup("{} {}").format(visit.name(one.annotator), markup.joined(marks))

@@ -189,6 +189,9 @@ def _past(visit: Visit, reading: Reading) -> Markup:
 def _decision(visit: Visit, one: Decision) -> Markup:
     subject = visit.name(one.subject) if one.topic == "person" else one.subject
     small = {key: value for key, value in one.values.items() if value not in ("", [], None)}
-    told = ", ".join(f"{key} {value}" for key, value in small.items())
+    marks = []
+    if one.topic == "person" and (counts := small.pop("counts", None)) is not None:
+        marks = [visit.words["counted_mark" if counts else "left_out_mark"]]
+    told = ", ".join([*marks, *(f"{key} {value}" for key, value in small.items())])
     topic = visit.words[f"topic_{one.topic}"]
     return Markup("<b>{} {}</b> {}").format(topic, subject, markup.words(told, longest=160))

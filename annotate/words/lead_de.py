@@ -88,6 +88,8 @@ LEAD: dict[str, str] = {
     "hasty": "Eilig",
     "rubber": "durchgewinkt?",
     "left_out_mark": "ausgelassen",
+    "counted_mark": "zählt wieder",
+    "people_said": "Wie die Antworten aussehen",
     "people_note": "Mit 95-%-Intervallen. Eilig: Bestätigungen bei sichtbarer Wertung, schneller "
     "als der längere Clip dauert. Markiert, wo das sicher mehr als die Hälfte ist. Wieder "
     "dasselbe: Paare, die mit vertauschten Seiten wiederkamen. Die Marke im Balken ist 50 %.",

@@ -88,6 +88,8 @@ LEAD: dict[str, str] = {
     "hasty": "Hasty",
     "rubber": "rubber stamp?",
     "left_out_mark": "left out",
+    "counted_mark": "counted again",
+    "people_said": "What people’s answers look like",
     "people_note": "With 95 % intervals. Hasty: confirmations with the score in view that took "
     "less time than the longer clip lasts. Marked where that is surely more than half. Same again: "
     "pairs that came back with sides swapped. The mark in a bar is 50 %.",

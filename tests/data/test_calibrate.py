@@ -121,8 +121,11 @@ def test_pairs_made_with_a_calibration_are_calibrated_as_their_profile(biased, t
 
 def test_a_json_file_that_cannot_be_written_is_named(biased, tmp_path, capsys):
     gone = tmp_path / "gone" / "found.json"
-    assert calibrate.main(["--db", biased, "--draws", "1", "--json", str(gone)]) == 2
-    assert f"--json {gone} cannot be written (No such file" in capsys.readouterr().err
+    assert calibrate.main(["--db", biased, "--json", str(gone)]) == 2
+    assert f"--json {gone}: there is no folder {gone.parent}" in capsys.readouterr().err
+    assert len(every(decisions(biased))) == 1  # refused before anything is fitted
+    with pytest.raises(UserError, match="--json /dev/full cannot be written"):
+        calibrate._write("/dev/full", "{}")
 
 
 def test_few_votes_are_collected_and_nothing_is_stored(tmp_path, capsys):

@@ -29,7 +29,9 @@ class Brightness:
 
 def every_reward(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every reward name is the brightness of the clip."""
-    monkeypatch.setattr(scorers, "load_reward", lambda name, *, device: Brightness())
+    for load in ("load_reward", "load"):
+        monkeypatch.setattr(scorers, load, lambda name, *, device: Brightness())
+    monkeypatch.setattr(scorers, "card", lambda name: Brightness())
 
 
 def settings(folder: Path, model: Path) -> dict[str, Any]:

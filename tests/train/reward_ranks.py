@@ -55,7 +55,7 @@ def climb(model: str, out: str, way: str) -> None:
 
 def follow(model: str, out: str, db: str) -> None:
     """Two steps of DDPO on four clips by the command; each process leaves what it ends with."""
-    scorers.load_reward = lambda name, *, device: Brightness()  # pyright: ignore
+    scorers.load = lambda name, *, device: Brightness()  # pyright: ignore
     config = ddpo.Config(
         db=db, model=model, reward="bright", steps=2, batch=4, rank=2, lr=1e-2, grid=0,
         device="cpu", out=f"{out}/runs-{os.environ['WORLD_SIZE']}", save_every=2,

@@ -107,6 +107,12 @@ class TestModel:
         assert "FooPipeline" in line
         assert "WanPipeline" in line  # what is served
 
+    def test_whose_index_names_no_class(
+        self, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "model_index.json").write_text("{}")
+        assert "save_pretrained" in refused([*arguments, "--model", str(tmp_path)], capsys)
+
     def test_that_is_not_there(
         self, arguments: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -136,6 +142,14 @@ class TestModel:
             else:
                 pytest.skip("bitsandbytes is installed here")
         assert says in refused([*arguments, *given], capsys)
+
+
+def test_a_value_of_another_type(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line, not every option that there is."""
+    with pytest.raises(SystemExit, match="2"):
+        dpo.main(["--steps", "x"])
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("argument --steps: invalid int value: 'x'; python -m train.dpo --help")
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from data.errors import UserError
+from data.omniscore import PROFILES
 from data.store import Store
 from tests.train.bright import TEXTS, every_reward, settings, weights
 from train import ddpo, models, policy
@@ -24,7 +26,7 @@ def brightness(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def config(tmp_path: Path, tiny_folder: Path) -> ddpo.Config:
-    shared = settings(tmp_path, tiny_folder) | {"batch": 4}
+    shared: dict[str, Any] = settings(tmp_path, tiny_folder) | {"batch": 4}
     return ddpo.Config(steps=2, save_every=1, **shared)
 
 
@@ -92,3 +94,20 @@ def test_what_cannot_be_trained_is_refused(config: ddpo.Config):
         ddpo.run(replace(config, updates=3))
     with pytest.raises(UserError, match="--eta is 0"):
         replace(config, eta=0.0)
+    with pytest.raises(UserError, match="write none or blocks"):
+        replace(config, checkpointing="decoder")
+
+
+def test_a_reward_needs_no_gradient(monkeypatch: pytest.MonkeyPatch):
+    """`flow` has none: DDPO takes it, alone and within OmniScore; VADER does not."""
+    monkeypatch.undo()  # the real scorers
+    frames = torch.rand(2, 4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    alone = rewards.Mixture({"flow": 1.0}, device="cpu", gradients=False)
+    whole = rewards.Mixture(
+        {"omniscore": 1.0}, device="cpu", omniscore=PROFILES["lite"], gradients=False
+    )
+    assert whole.silent == ()
+    for reward in (alone, whole):
+        assert torch.isfinite(reward(frames, ["x", "y"], 8.0)).all()
+    with pytest.raises(UserError, match=r"'flow' gives no gradients.*train\.ddpo needs none"):
+        rewards.Mixture({"flow": 1.0}, device="cpu")

@@ -14,9 +14,10 @@ from torch.profiler import ProfilerActivity, profile
 import scorers
 from data.errors import UserError
 from tests.train.bright import TEXTS, Brightness
-from train.reward import forecast, reward_run, vader_config
+from train.reward import budget, forecast, reward_run, vader_config
 from train.reward.backprop import Draws
-from train.reward.forecast import ClipCost, Forecast, Step
+from train.reward.budget import ClipCost, Forecast
+from train.reward.forecast import Step
 from train.run.distributed import ALONE
 from train.run.ledger import Ledger
 
@@ -41,14 +42,14 @@ COSTS = [((), cost(1000, 10.0)), (("decoder",), cost(500, 11.0)), (("network",),
     ],
 )
 def test_the_least_arithmetic_that_fits(room: int, parts: tuple[str, ...], micro: int):
-    made = forecast.choose(COSTS, clips=4, fixed=100, room=room)
+    made = budget.choose(COSTS, clips=4, fixed=100, room=room)
     assert (made.parts, made.micro) == (parts, micro)
     assert made.peak <= room
 
 
 def test_where_nothing_fits_it_says_what_to_do():
     with pytest.raises(UserError, match=r"6.05e-07 GiB at the least.*--score-frames random"):
-        forecast.choose(COSTS, clips=4, fixed=100, room=600)
+        budget.choose(COSTS, clips=4, fixed=100, room=600)
 
 
 def test_it_is_said_per_clip_and_in_all():

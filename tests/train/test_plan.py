@@ -275,9 +275,17 @@ class TestPlanned:
         assert "--checkpointing blocks --micro 2: about 0.27 GiB" in said
         assert "40 TFLOP per step" in said
 
-    def test_keeps_what_is_given(self, settle: Callable[..., tuple[Config, RunFolder]]) -> None:
+    def test_keeps_what_is_given(
+        self,
+        settle: Callable[..., tuple[Config, RunFolder]],
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
         found, _ = settle(plan="auto", memory=350e6 / 2**30, micro=4)
         assert (found.checkpointing, found.micro) == ("none", 4)
-        plain, run = settle()  # and without --plan everything
+        said, run = settle(model="elsewhere")  # and with --plan say everything
+        assert "--checkpointing none --micro 4: about" in capsys.readouterr().out
+        assert Config(**run.record.config) == said
+        plain, run = settle()  # of `shapes` nothing is said
+        assert not capsys.readouterr().out
         assert (plain.checkpointing, plain.micro) == ("none", None)
         assert Config(**run.record.config) == plain

@@ -42,7 +42,7 @@ def config(tmp_path: Path, tiny_folder: Path) -> vader.Config:
 
 def test_a_preset_is_the_published_experiment_and_options_win():
     made = vader_config.configured({"preset": "vader-hps-modelscope", "lr": 1e-4})
-    assert (made.reward, made.loss, made.target) == ("hpsv2.1?dialect=vader", "distance", 1.0)
+    assert (made.reward, made.loss, made.target) == ("hpsv2?dialect=vader", "distance", 1.0)
     assert (made.sampler_steps, made.guidance, made.batch, made.k) == (25, 9.0, 16, 1)
     assert (made.lr, made.score_frames, made.preset) == (1e-4, "random", "vader-hps-modelscope")
     with pytest.raises(UserError, match="vader-aesthetic-videocrafter2"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import scorers
 from data.errors import UserError
 from train.reward import rewards
 
@@ -17,3 +18,17 @@ def test_options_stand_behind_a_question_mark():
         rewards.loaded("yolos?cat=1", "cpu")
     with pytest.raises(UserError, match="option 'target' has no value; write target=VALUE"):
         rewards.loaded("yolos?target", "cpu")
+
+
+def test_options_are_of_their_scorer_s_types():
+    assert scorers.typed("vjepa", {"seed": "3", "through_target": "false"}) == {
+        "seed": 3, "through_target": False,
+    }  # fmt: skip
+    assert scorers.typed("hps", {"version": "hpsv2"}) == {"version": "hpsv2"}
+    for spec, said in (
+        ("vjepa?seed=x", "seed is 'x'; it must be a whole number"),
+        ("vjepa?through_target=no", "it must be true or false"),
+        ("colour?device=cpu", "has no option 'device'; it has none"),
+    ):
+        with pytest.raises(UserError, match=said):
+            rewards.loaded(spec, "cpu")

@@ -15,7 +15,8 @@ from data.errors import UserError
 from data.records import Prompt
 from data.store import Store
 from train import models, policy, vader
-from train.reward.watch import USUAL, Look, broken, measured, rules, scaled, verdict
+from train.reward.watch import USUAL, Look, broken, rules, scaled, verdict
+from train.sampling.appearance import measured
 
 BASE = Look(
     reward=0.5, held_out=0.6, held_out_deviation=0.1, saturated=0.01, chroma=0.2, fine=0.02,

@@ -11,10 +11,13 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
+import sys
 from pathlib import Path
 from types import ModuleType
 
+import diffusers
 import torch
+import transformers
 
 from data.errors import UserError
 from train.models.protocol import Conditions, SampleSettings, VideoModel
@@ -57,6 +60,9 @@ def load(
     """
     place = _device(device)
     folder = _folder(source)
+    transformers.utils.logging.disable_progress_bar()  # one bar is enough, and only for a person
+    if not sys.stderr.isatty():
+        diffusers.utils.logging.disable_progress_bar()
     where = str(folder) if folder.is_dir() else source
     return _family(source).load(where, name=folder.name, device=place, dtype=dtype)
 
@@ -102,7 +108,13 @@ def _pipeline_class(source: str, folder: Path) -> str:
                 "hub id (owner/name). Built in is: shapes."
             )
         index = _from_hub(source)
-    return json.loads(index.read_text())["_class_name"]
+    try:
+        return json.loads(index.read_text())["_class_name"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"Model {source!r}: {index} names no pipeline class (_class_name). Give a folder that "
+            "a diffusers pipeline was saved to with save_pretrained."
+        ) from error
 
 
 def _from_hub(source: str) -> Path:

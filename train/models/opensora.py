@@ -29,6 +29,7 @@ from torch import Tensor
 from transformers import T5EncoderModel, T5Tokenizer
 
 from data.errors import UserError
+from train.models import opensora_decode
 from train.models.generator import Generator
 from train.models.lora import NetworkLora
 from train.models.parts import settings
@@ -110,11 +111,28 @@ class SpaceTimeVae:
 
     def decode(self, latents: Float[Tensor, "b z f y x"]) -> Float[Tensor, "b t c h w"]:
         """Group by group over time, then frame by frame."""
+        return self.decode_some(latents, None, exact=True, checkpointed=False)
+
+    def groups(self, latents: Float[Tensor, "b z f y x"]) -> list[range]:
+        """The numbers of the frames that each latent frame becomes: one, then four, per group."""
+        return opensora_decode.groups(latents.shape[2], self._group, GROUP, self.time.time)
+
+    def decode_some(
+        self,
+        latents: Float[Tensor, "b z f y x"],
+        wanted: Sequence[int] | None,
+        *,
+        exact: bool,
+        checkpointed: bool,
+    ) -> Float[Tensor, "b n c h w"]:
+        """See `train.reward.frames.PartialDecoder`."""
         shift, scale = self._scales(latents)
-        groups = (latents * scale + shift).to(self.time.dtype).split(self._group, dim=2)
-        return self.frames.decode(
-            torch.cat([self.time.decode(one, GROUP) for one in groups], dim=2)
-        )
+        z = (latents * scale + shift).to(self.time.dtype)
+        frames = opensora_decode.decode(
+            self.time, z, self.groups(latents), self._group,
+            wanted=wanted, exact=exact, checkpointed=checkpointed,
+        )  # fmt: skip
+        return self.frames.decode_some(frames, None, exact=exact, checkpointed=checkpointed)
 
     @property
     def _group(self) -> int:

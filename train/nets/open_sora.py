@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.console import say
 from data.errors import UserError, user_errors
-from train.run.options import option, parser
+from train.options import option, parser
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

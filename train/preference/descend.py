@@ -70,7 +70,7 @@ def descend(
         beta = strength.beta
         metrics = loop.update(descent, parts, beta, pairs=len(some)) | {"beta": beta}
         strength.see(metrics["gap"])
-        if step == first and config.plan == "auto":
+        if step == first and config.plan != "none":
             plan.measured(policy.model.device, time.monotonic() - began, config.steps - step - 1)
         folder.log(step, split="train", **metrics)
         if (step + 1) % config.save_every == 0 or step + 1 == config.steps:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from data.errors import UserError
-from train.run.options import option
+from train.options import option
 
 if TYPE_CHECKING:
     from train.preference.labelled import Weighting
@@ -75,10 +75,10 @@ class Config:
         "what waits in the CPU's memory on a GPU: text encoders and autoencoder while they are "
         "not needed, or (groups) those and the network's blocks too",
     )
-    plan: Literal["none", "auto"] = option(
-        "none",
-        "auto: set --checkpointing and --micro so that a step fits into the memory, with the "
-        "least to compute",
+    plan: Literal["none", "say", "auto"] = option(
+        "say",
+        "say: what a step is expected to take (not on `shapes`, where it is little); auto: also "
+        "set --checkpointing and --micro so that it fits into memory, with the least to compute",
     )
     memory: float | None = option(
         None, "GiB that --plan auto may use; none: nine tenths of what is free on the device"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from data.console import say
 from data.errors import UserError
 from data.records import Preference, digest
 from train import full, models
@@ -88,26 +89,40 @@ def planned(
     """The settings with which a step fits, also in the run's folder: a resumed run keeps to them.
 
     Says what a step is expected to take. What is given (--checkpointing, --micro) is kept, and only
-    said; without --plan nothing is.
+    said, as everything is with `--plan say`; then a network that cannot be counted is named.
     """
-    if config.plan == "none":
+    if config.plan == "none" or (config.plan, config.model) == ("say", "shapes"):
         return config, folder
     one = material.batch(
         labels[:1], [0], bank_seed=config.seed, device=trained.model.device,
         released=config.as_released,
     )  # fmt: skip
-    made = group.from_main(lambda: _plan(config, trained, one, -(-config.batch // group.size)))
-    plan.announced(made, trained.model)
+    pairs = -(-config.batch // group.size)
+    if config.plan == "say":
+        said = group.from_main(lambda: _expected(config, trained, one, pairs))
+        say(said)
+        return config, folder
+    made = group.from_main(lambda: _plan(config, trained, one, pairs))
+    say(plan.expected(made, trained.model))
     found = {"checkpointing": made.checkpointing, "micro": made.micro}
     if group.main:
         folder = reopen(folder.folder, "dpo", {"plan": "none", **found})
     return replace(config, **found), folder
 
 
+def _expected(config: Config, trained: Policy, one: PairBatch, pairs: int) -> str:
+    """What a step is expected to take, or why that is not known."""
+    try:
+        return plan.expected(_plan(config, trained, one, pairs), trained.model)
+    except UserError as error:
+        return str(error)
+
+
 def _plan(config: Config, trained: Policy, one: PairBatch, pairs: int) -> plan.Plan:
     device, cost = trained.model.device, plan.counted(trained.model, one)
     count = sum(weight.numel() for weight in trained.parameters)
-    if config.checkpointing != "none" or config.micro is not None:
+    given = config.checkpointing != "none" or config.micro is not None
+    if given or config.plan == "say":
         return plan.plan(
             cost, config.checkpointing, config.micro or pairs, pairs=pairs, trained=count,
             optimizer=config.optimizer,

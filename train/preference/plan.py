@@ -172,10 +172,12 @@ def rate(
     return 2 * float(side) ** 3 / best
 
 
-def announced(made: Plan, model: VideoModel) -> None:
-    """Says what is expected."""
+def expected(made: Plan, model: VideoModel) -> str:
+    """What a step is expected to take, for people."""
     seconds = made.flops / (SHARE * rate(model.device, model.dtype))
-    say(f"Expected: {made}; about {seconds:.2g} s at {SHARE:.0%} of the matrix rate measured here")
+    return (
+        f"Expected: {made}; about {seconds:.2g} s at {SHARE:.0%} of the matrix rate measured here"
+    )
 
 
 @dataclass
@@ -231,7 +233,7 @@ def counted(model: VideoModel, batch: PairBatch) -> PairCost:
         return _counted(model, batch)
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
         raise UserError(
-            f"--plan auto cannot count {model.name}: what it does depends on values ({error}). "
+            f"--plan cannot count {model.name}: what it does depends on values ({error}). "
             "Choose --micro and --checkpointing yourself."
         ) from error
 

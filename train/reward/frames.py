@@ -5,7 +5,8 @@ the choice is among latent frames, each with all the pictures that it becomes: `
 VADER's choice on Open-Sora, `latent:first` VideoX-Fun's (exact and cheapest, and a reason why image
 rewards make clips stand still: the first picture depends on no other).
 
-Only what is scored is decoded, where the family's autoencoder can (`VideoModel.decode`).
+Only what is scored is decoded, where the family's autoencoder can (`PartialDecoder`). The others
+decode the whole clip, and make it again on the way back as a whole.
 
 Left out on purpose: another choice for each reward of a mixture, or for each clip of a batch.
 """
@@ -16,8 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from data.errors import UserError
 from train.models.protocol import VideoModel
@@ -82,12 +85,17 @@ def decoded(
         wanted = chosen(scoring.spec, autoencoder.groups(latents), u)
         exact, again = scoring.exact, scoring.checkpointed
         return autoencoder.decode_some(latents, wanted, exact=exact, checkpointed=again)
-    if scoring.spec.startswith(_LATENT) or scoring.checkpointed or not scoring.exact:
+    if scoring.spec.startswith(_LATENT) or not scoring.exact:
         raise UserError(
-            f"{model.name} decodes whole clips only: --score-frames without latent:, --decoder-"
-            "gradient exact and --checkpointing without decoder are what it can do"
+            f"{model.name} decodes whole clips only: --score-frames without latent: and --decoder-"
+            "gradient exact are what it can do"
         )
-    frames = model.decode(latents)
+    again = scoring.checkpointed and torch.is_grad_enabled()
+    frames = (
+        checkpoint(model.decode, latents, use_reentrant=False, preserve_rng_state=False)
+        if again
+        else model.decode(latents)
+    )
     wanted = chosen(scoring.spec, [range(i, i + 1) for i in range(frames.shape[1])], u)
     return frames if wanted is None else frames[:, list(wanted)]
 

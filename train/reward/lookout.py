@@ -13,12 +13,14 @@ from typing import cast
 
 import torch
 
+import scorers
 from data.console import say, table
 from data.errors import UserError
 from data.records import Prompt
 from data.store import Store
 from train.models import VideoModel
 from train.reward.reward_run import Parts, mixture
+from train.reward.rewards import OMNISCORE, parse
 from train.reward.vader_config import Config
 from train.reward.watch import Look, Watch, broken, plain, rules, verdict
 from train.run.distributed import Group
@@ -53,7 +55,7 @@ class Lookout:
         self._watch = Watch(
             policy=parts.policy,
             reward=parts.reward,
-            held_out=mixture(config, held_out, model, group) if held_out else None,
+            held_out=mixture(config, held_out, model, group, gradients=False) if held_out else None,
             prompts=self.prompts,
             settings=parts.settings,
             seed=config.seed,
@@ -136,6 +138,20 @@ def _watched(config: Config, prompts: Sequence[str], model: VideoModel) -> list[
         known = cast("list[Prompt]", store.all("prompts"))
     test = sorted(prompt.text for prompt in known if prompt.split == "test")
     return (test or list(prompts))[: config.watch_clips]
+
+
+def demand_usable(config: Config) -> None:
+    """Before a run begins: what its looks are to be made with is there.
+
+    Raises:
+        UserError: rules, scales or a scorer that there are not.
+    """
+    rules(config.stop)
+    _scales(config.scales)
+    for spec in parse(config.watch) if config.watch else ():
+        name = spec.partition("?")[0]
+        if name != OMNISCORE:
+            scorers.card(scorers.ALIASES.get(name, (name, {}))[0])
 
 
 def _scales(text: str) -> list[float]:

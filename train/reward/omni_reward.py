@@ -5,8 +5,9 @@ reward is the sum over those dimensions of coefficient times place in the range,
 `data.omniscore`, up to a constant; a dimension that clips at its range has no gradient outside it.
 What several scorers read of the frames (a backbone's features) is made once, forth and back.
 
-Dimensions whose scorer gives no gradients (`flow`) are left out and named: the reward is then blind
-to them, and can be raised at their cost. Watch them with `python -m train.compare`.
+Where the gradient is followed, dimensions whose scorer gives none (`flow`) are left out and named:
+the reward is then blind to them, and can be raised at their cost. Watch them with `python -m
+train.compare`. `train.ddpo` follows all of them.
 """
 
 from __future__ import annotations
@@ -27,15 +28,19 @@ NAME = "omniscore"
 
 
 class OmniReward:
-    """One reward out of several differentiable scorers."""
+    """One reward out of several scorers."""
 
-    def __init__(self, profile: Profile, *, device: torch.device | str) -> None:
-        """Load the scorers of `profile` that have gradients.
+    def __init__(
+        self, profile: Profile, *, device: torch.device | str, gradients: bool = True
+    ) -> None:
+        """Load the scorers of `profile` that have gradients; all of them where none are needed.
 
         Raises:
             UserError: none has.
         """
-        able = {name: scorers.card(name).differentiable for name in profile.scorers}
+        able = {
+            name: not gradients or scorers.card(name).differentiable for name in profile.scorers
+        }
         weights = coefficients(profile)
         self.rows = [row for row in profile.dimensions if able[row.scorer] and weights[row.key]]
         self.silent = tuple(row.key for row in profile.dimensions if not able[row.scorer])
@@ -43,7 +48,8 @@ class OmniReward:
             raise UserError(f"no dimension of {profile.name} has gradients; choose another reward")
         self._weights = weights
         names = dict.fromkeys(row.scorer for row in self.rows)
-        self._scorers = {name: scorers.load_reward(name, device=device) for name in names}
+        load = scorers.load_reward if gradients else scorers.load
+        self._scorers = {name: load(name, device=device) for name in names}
 
     def __call__(
         self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]

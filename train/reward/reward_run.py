@@ -28,7 +28,7 @@ from train.preference.plan import room
 from train.reward import forecast, rewards, tiny_decoder
 from train.reward.backprop import Backprop
 from train.reward.forecast import Step
-from train.reward.frames import Scoring
+from train.reward.frames import Scoring, chosen
 from train.reward.rewarded import RolloutAndReward
 from train.reward.rewards import Mixture
 from train.reward.vader_config import Config, Shared
@@ -97,12 +97,17 @@ def begun(folder: RunFolder) -> list[str]:
     return (folder.folder / _PROMPTS).read_text().splitlines()
 
 
-def prepared(config: Shared, group: Group, prompts: Sequence[str]) -> Parts:
-    """Model, adapter, rewards and optimizer on their device, once all can be used together."""
+def prepared(
+    config: Shared, group: Group, prompts: Sequence[str], *, gradients: bool = True
+) -> Parts:
+    """Model, adapter, rewards and optimizer on their device, once all can be used together.
+
+    Without `gradients` the rewards need none.
+    """
     model = loaded(config, group)
     settings = sampled_at(model, config)
     model.album = album(model, config, prompts, settings)
-    reward = mixture(config, config.reward, model, group)
+    reward = mixture(config, config.reward, model, group, gradients=gradients)
     trained = adapted(config, model)
     if "blocks" in config.again:
         memory.recompute(model, "blocks")
@@ -121,6 +126,7 @@ def rolling(config: Config, group: Group, prompts: Sequence[str]) -> Rolling:
         raise UserError(f"unknown --loss {config.loss!r}; choose one of {names}")
     parts = prepared(config, group, prompts)
     settings = parts.settings
+    chosen(config.score_frames, [range(i, i + 1) for i in range(settings.frames)], 0.0)
     plan = Backprop(
         total=settings.steps, steps=config.backprop, k=config.k, stop=config.detach == "input",
         shortcut=config.shortcut, inner=config.inner, branches=config.guidance_gradient,
@@ -242,7 +248,9 @@ def sampled_at(model: VideoModel, config: Shared) -> SampleSettings:
     return settings
 
 
-def mixture(config: Shared, named: str, model: VideoModel, group: Group) -> Mixture:
+def mixture(
+    config: Shared, named: str, model: VideoModel, group: Group, *, gradients: bool = True
+) -> Mixture:
     """The rewards of that name on the model's device."""
     weights = rewards.parse(named)
     omniscore = None
@@ -251,7 +259,9 @@ def mixture(config: Shared, named: str, model: VideoModel, group: Group) -> Mixt
             rewards.demand_no_judge(PROFILES[config.profile].scorers)
         omniscore = group.from_main(lambda: profile_in(config.db, config.profile))
     again = "reward" in config.again
-    made = rewards.Mixture(weights, device=model.device, omniscore=omniscore, checkpointed=again)
+    made = rewards.Mixture(
+        weights, device=model.device, omniscore=omniscore, checkpointed=again, gradients=gradients
+    )
     if made.silent:
         say(f"{config.profile} as a reward is blind to {', '.join(made.silent)}: no gradients")
     return made

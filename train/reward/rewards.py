@@ -1,9 +1,9 @@
 """Rewards by name, and what is descended on: `shapes`, `hpsv2.1:1,aesthetic:0.1`.
 
-A reward is any scorer that promises gradients; it has no sign, scale or target of its own. A clip's
-reward is the weighted sum over the named scorers of the mean over each one's dimensions. Options of
-a scorer stand behind a question mark: `yolos?target=cat:1`, `hps?dialect=vader&version=hpsv2`. The
-shape of the loss is chosen by name:
+A reward is any scorer that promises gradients (for `train.ddpo`, any scorer); it has no sign, scale
+or target of its own. A clip's reward is the weighted sum over the named scorers of the mean over
+each one's dimensions. Options of a scorer stand behind a question mark: `yolos?target=cat:1`,
+`hps?dialect=vader&version=hpsv2`. The shape of the loss is chosen by name:
 
 - `negative-mean`: -mean R;
 - `distance`: mean |target - R|;
@@ -31,7 +31,7 @@ from torch.utils.checkpoint import checkpoint
 import scorers
 from data.errors import UserError
 from data.profile import Profile
-from scorers.protocol import Reward
+from scorers.protocol import Scorer
 from scorers.shared import sharing
 from train.reward.omni_reward import NAME as OMNISCORE
 from train.reward.omni_reward import OmniReward
@@ -67,8 +67,8 @@ def parse(text: str) -> dict[str, float]:
     return weights
 
 
-def loaded(spec: str, device: torch.device | str) -> Reward:
-    """The reward that `scorer?option=value&option=value` names.
+def loaded(spec: str, device: torch.device | str, *, gradients: bool = True) -> Scorer:
+    """The scorer that `scorer?option=value&option=value` names; with `gradients`, a reward.
 
     Raises:
         UserError: no such scorer or option, an option without a value, or one without gradients.
@@ -78,8 +78,10 @@ def loaded(spec: str, device: torch.device | str) -> Reward:
     parts = [part.partition("=") for part in rest.split("&") if part]
     if bad := [option for option, _, value in parts if not value]:
         raise UserError(f"--reward {spec!r}: option {bad[0]!r} has no value; write {bad[0]}=VALUE")
-    options = {option: value for option, _, value in parts}
-    return scorers.load_reward(name, device=device, **options)
+    texts = {option: value for option, _, value in parts}
+    options = scorers.typed(name, texts) if texts else {}
+    load = scorers.load_reward if gradients else scorers.load
+    return load(name, device=device, **options)
 
 
 def demand_no_judge(names: Iterable[str]) -> None:
@@ -107,6 +109,7 @@ class Mixture:
         device: torch.device | str,
         omniscore: Profile | None = None,
         checkpointed: bool = False,
+        gradients: bool = True,
     ) -> None:
         """Load every scorer of `weights`; the name `omniscore` stands for that profile's total.
 
@@ -115,20 +118,21 @@ class Mixture:
             device: Where the scorers' weights go.
             omniscore: Profile that the name `omniscore` stands for.
             checkpointed: Make each scorer's activations again on the way back: less memory.
+            gradients: Every scorer has to have them.
 
         Raises:
             UserError: no such scorer, or one without gradients.
         """
         self.weights, self._checkpointed = dict(weights), checkpointed
         self._scorers = {
-            spec: OmniReward(omniscore, device=device)
+            spec: OmniReward(omniscore, device=device, gradients=gradients)
             if omniscore is not None and spec == OMNISCORE
-            else loaded(spec, device)
+            else loaded(spec, device, gradients=gradients)
             for spec in weights
         }
         whole = self._scorers.get(OMNISCORE)
         self.silent = whole.silent if isinstance(whole, OmniReward) else ()
-        """Dimensions of OmniScore that have no gradients."""
+        """Dimensions of OmniScore that are left out, for want of gradients."""
 
     def __call__(
         self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: float
@@ -146,9 +150,12 @@ class Mixture:
             said = {name: self.judged(name, frames, prompts, fps) for name in self.weights}
         for name, values in said.items():
             if not bool(torch.isfinite(values).all()):
+                wrong = prompts[int((~torch.isfinite(values)).nonzero()[0])]
                 raise UserError(
-                    f"reward {name} cannot judge clips of {frames.shape[1]} frames at "
-                    f"{frames.shape[-1]}x{frames.shape[-2]}; choose another reward or size"
+                    f"reward {name} cannot judge a clip of {frames.shape[1]} frames at "
+                    f"{frames.shape[-1]}x{frames.shape[-2]} with the prompt {wrong!r}; choose "
+                    "another reward, size or prompts (an action that prompts do not name: "
+                    "action?label=NAME)"
                 )
             total = total + self.weights[name] * values
         return total

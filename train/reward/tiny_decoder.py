@@ -129,10 +129,7 @@ def measured(
     """
     with torch.no_grad(), policy.reference():
         latents = [_sampled(policy.model, settings, prompt, seed) for prompt in prompts]
-    own = getattr(policy.model, "autoencoder", None)
-    whole = replace(
-        scoring, decoder=None, exact=True, checkpointed=isinstance(own, frames.PartialDecoder)
-    )
+    whole = replace(scoring, decoder=None, exact=True, checkpointed=True)
     values, slopes = [], []
     for how in (scoring, whole):
         pairs = zip(latents, prompts, strict=True)

@@ -6,12 +6,9 @@ prompts from the same noise every time and measures, as means over the clips:
 
 - `reward`: what is trained on;
 - `held_out`: a scorer that is not;
-- `saturated`: share of pixel values at 0 or 1;
-- `chroma`: largest minus smallest channel of a pixel;
-- `fine`: distance of a pixel's luminance from the mean of its 3 x 3 neighbourhood;
-- `motion`: absolute difference to the next frame.
+- `saturated`, `chroma`, `fine`, `motion`: what needs no scorer (`train.sampling.appearance`).
 
-All but the rewards lie in [0, 1]. Rules compare a look with the base model's on the same noise;
+Rules compare a look with the base model's on the same noise;
 one that is broken `patience` looks in a row ends the run and says why. The limits are ours: wide
 enough for what `shapes` gains honestly, and not tuned on anything else.
 
@@ -29,13 +26,12 @@ import torch
 from jaxtyping import Float
 from peft.helpers import rescale_adapter_scale
 from torch import Tensor
-from torch.nn import functional as F
 
 from data.errors import UserError
-from scorers.protocol import luminance
 from train.models import SampleSettings
 from train.policy import Policy
 from train.reward.rewards import Mixture
+from train.sampling.appearance import measured
 from train.sampling.rollout import Guidance, clip_seed, denoise, initial_noise
 
 USUAL = {
@@ -121,20 +117,6 @@ def verdict(breaches: Sequence[Mapping[str, str]], patience: int) -> str:
         return ""
     lasting = set(last[0]).intersection(*last[1:])
     return "; ".join(last[-1][name] for name in last[-1] if name in lasting)
-
-
-def measured(frames: Float[Tensor, "b t 3 h w"]) -> dict[str, Float[Tensor, " b"]]:
-    """What needs no scorer, per clip of frames in [0, 1]."""
-    luma = luminance(frames)
-    around = F.avg_pool2d(luma, 3, stride=1)
-    steps = frames.diff(dim=1) if frames.shape[1] > 1 else torch.zeros_like(frames)
-    values = {
-        "saturated": ((frames <= 0) | (frames >= 1)).float(),
-        "chroma": frames.amax(2) - frames.amin(2),
-        "fine": (luma[..., 1:-1, 1:-1] - around).abs(),
-        "motion": steps.abs(),
-    }
-    return {name: value.flatten(1).mean(1) for name, value in values.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

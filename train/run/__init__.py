@@ -1,1 +1,1 @@
-"""What every run has: options, folder and record, processes, memory, trackers, saved adapter."""
+"""What every run has: folder and record, processes, memory, trackers, saved adapter."""

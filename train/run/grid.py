@@ -4,7 +4,7 @@
 prompt, left the reference, right the policy, frames at even distances; while a run goes on,
 `samples/step-000040.png` and the like. What clips lose first is measured beside those of the
 reference: how much moves, how colourful they are, how much is burnt out
-(`train.reward.watch.measured`). Left out on purpose: any score of them; that is what
+(`train.sampling.appearance`). Left out on purpose: any score of them; that is what
 `train.compare` is for.
 """
 
@@ -99,7 +99,7 @@ class Grid:
 
 def _means(clips: Sequence[UInt8[np.ndarray, "t h w 3"]]) -> dict[str, float]:
     """What is measured of clips, as means over them."""
-    from train.reward.watch import measured  # here: it loads scorers
+    from train.sampling.appearance import measured  # here: it loads scorers
 
     frames = torch.from_numpy(np.stack(clips)).permute(0, 1, 4, 2, 3).float() / 255
     values = measured(frames)

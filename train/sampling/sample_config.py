@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from data.errors import UserError
-from train.run.options import option
+from train.options import option
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from data import shapes as world
-from train.run.options import option
+from train.options import option
 
 MAX_TOKENS = 16  # caption tokens that the denoiser was trained with; samplers must pass the same
 

@@ -31,7 +31,7 @@ from data import shapes as world
 from data.console import say
 from data.errors import user_errors
 from scorers import shapes as judge
-from train.run.options import option, parser
+from train.options import option, parser
 from train.shapes import text, vae
 from train.shapes.config import Config
 

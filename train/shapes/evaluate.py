@@ -28,7 +28,7 @@ from data import shapes as world
 from data.console import say
 from data.errors import UserError, user_errors
 from scorers import shapes as judge
-from train.run.options import option, parser
+from train.options import option, parser
 from train.shapes import vae
 
 BUILTIN = Path(__file__).parents[1] / "builtin" / "shapes"

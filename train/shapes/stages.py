@@ -24,7 +24,7 @@ from diffusers import AutoencoderKLWan
 
 from data.errors import UserError, user_errors
 from scorers import shapes as judge
-from train.run.options import parser
+from train.options import parser
 from train.shapes import denoiser, encoder, export, material, vae
 from train.shapes.config import Config
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import field, fields
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 
 def option(default: Any, text: str) -> Any:
@@ -23,7 +23,7 @@ def option(default: Any, text: str) -> Any:
 
 def parser(config: type, program: str, doc: str) -> argparse.ArgumentParser:
     """A parser with an `--option` per field of `config`; what is not given is not in its result."""
-    made = argparse.ArgumentParser(
+    made = _Parser(
         prog=program,
         description=doc,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -49,6 +49,13 @@ def parser(config: type, program: str, doc: str) -> argparse.ArgumentParser:
             help=f"{each.metadata['help']} (default: {shown})".replace("%", "%%"),
         )
     return made
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command line, and not all of its options too."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{message}; {self.prog} --help explains every option\n")
 
 
 def _single(kind: Any) -> Any:
