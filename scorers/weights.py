@@ -200,7 +200,7 @@ def find(name: str, weights: str | Path | None = None) -> Path:
     raise MissingWeightsError(
         f"no weights {name} ({row.megabytes:g} MB, {row.licence}) in "
         f"{', '.join(str(place / name) for place in looked)}. {how}, or name a folder that holds "
-        f"{name}/{row.files[-1]} in {HOME}, or to python -m scorers with --weights DIR"
+        f"{name}/{row.files[-1]} with --weights DIR or {HOME}"
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import scorers
@@ -32,3 +34,8 @@ def test_options_are_of_their_scorer_s_types():
     ):
         with pytest.raises(UserError, match=said):
             rewards.loaded(spec, "cpu")
+
+
+def test_weights_are_looked_for_where_the_run_says(tmp_path: Path):
+    with pytest.raises(UserError, match=f"no weights .* in {tmp_path}"):
+        rewards.Mixture({"hpsv2.1": 1.0}, device="cpu", weights_dir=str(tmp_path))

@@ -31,7 +31,13 @@ class OmniReward:
     """One reward out of several scorers."""
 
     def __init__(
-        self, profile: Profile, *, device: torch.device | str, gradients: bool = True
+        self,
+        profile: Profile,
+        *,
+        device: torch.device | str,
+        gradients: bool = True,
+        dtype: torch.dtype | None = None,
+        weights_dir: str | None = None,
     ) -> None:
         """Load the scorers of `profile` that have gradients; all of them where none are needed.
 
@@ -49,7 +55,9 @@ class OmniReward:
         self._weights = weights
         names = dict.fromkeys(row.scorer for row in self.rows)
         load = scorers.load_reward if gradients else scorers.load
-        self._scorers = {name: load(name, device=device) for name in names}
+        self._scorers = {
+            name: load(name, device=device, dtype=dtype, weights_dir=weights_dir) for name in names
+        }
 
     def __call__(
         self, frames: Float[Tensor, "b t c h w"], prompts: Sequence[str], fps: Sequence[float]

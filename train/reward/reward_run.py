@@ -260,8 +260,9 @@ def mixture(
         omniscore = group.from_main(lambda: profile_in(config.db, config.profile))
     again = "reward" in config.again
     made = rewards.Mixture(
-        weights, device=model.device, omniscore=omniscore, checkpointed=again, gradients=gradients
-    )
+        weights, device=model.device, omniscore=omniscore, checkpointed=again, gradients=gradients,
+        dtype=getattr(torch, config.reward_dtype), weights_dir=config.weights or None,
+    )  # fmt: skip
     if made.silent:
         say(f"{config.profile} as a reward is blind to {', '.join(made.silent)}: no gradients")
     return made

@@ -22,6 +22,7 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -67,7 +68,14 @@ def parse(text: str) -> dict[str, float]:
     return weights
 
 
-def loaded(spec: str, device: torch.device | str, *, gradients: bool = True) -> Scorer:
+def loaded(
+    spec: str,
+    device: torch.device | str,
+    *,
+    gradients: bool = True,
+    dtype: torch.dtype | None = None,
+    weights_dir: str | None = None,
+) -> Scorer:
     """The scorer that `scorer?option=value&option=value` names; with `gradients`, a reward.
 
     Raises:
@@ -81,7 +89,7 @@ def loaded(spec: str, device: torch.device | str, *, gradients: bool = True) -> 
     texts = {option: value for option, _, value in parts}
     options = scorers.typed(name, texts) if texts else {}
     load = scorers.load_reward if gradients else scorers.load
-    return load(name, device=device, **options)
+    return load(name, device=device, dtype=dtype, weights_dir=weights_dir, **options)
 
 
 def demand_no_judge(names: Iterable[str]) -> None:
@@ -110,6 +118,8 @@ class Mixture:
         omniscore: Profile | None = None,
         checkpointed: bool = False,
         gradients: bool = True,
+        dtype: torch.dtype | None = None,
+        weights_dir: str | None = None,
     ) -> None:
         """Load every scorer of `weights`; the name `omniscore` stands for that profile's total.
 
@@ -119,15 +129,18 @@ class Mixture:
             omniscore: Profile that the name `omniscore` stands for.
             checkpointed: Make each scorer's activations again on the way back: less memory.
             gradients: Every scorer has to have them.
+            dtype: Of the scorers' networks; None is torch.float32. Rewards are float32.
+            weights_dir: Folder in which their weights are looked for first.
 
         Raises:
             UserError: no such scorer, or one without gradients.
         """
         self.weights, self._checkpointed = dict(weights), checkpointed
+        how: dict[str, Any] = {"gradients": gradients, "dtype": dtype, "weights_dir": weights_dir}
         self._scorers = {
-            spec: OmniReward(omniscore, device=device, gradients=gradients)
+            spec: OmniReward(omniscore, device=device, **how)
             if omniscore is not None and spec == OMNISCORE
-            else loaded(spec, device, gradients=gradients)
+            else loaded(spec, device, **how)
             for spec in weights
         }
         whole = self._scorers.get(OMNISCORE)

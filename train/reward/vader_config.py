@@ -92,6 +92,10 @@ class Shared:
     image: str = option("", "first image of prompts whose table names none, for image-to-video")
     reward: str = option("shapes", "scorer[:weight],... each differentiable; or omniscore[:weight]")
     profile: str = option("shapes", "of the reward `omniscore`; calibrated:ID as people prefer")
+    weights: str = option("", "folder with the scorers' weights; empty: where they are kept")
+    reward_dtype: Literal["float32", "bfloat16"] = option(
+        "float32", "of the scorers' networks; rewards are float32"
+    )
     checkpointing: str = option(
         "none", "make again on the way back: network, blocks, decoder, reward, with commas"
     )
