@@ -60,8 +60,8 @@ def run(config: Config) -> None:
     with Store.own(config.db) as owner, server.listen(config.host, config.port) as bound:
         desk = Desk(config.db, owner, protocol, local=local)
         app = server.build(desk, language=config.language)
-        _announce(config, bound.getsockname()[1], open_to_all=not (local or desk.people.on))
         with suppress(KeyboardInterrupt):  # Ctrl-C is how it ends, not an error
+            _announce(config, bound.getsockname()[1], open_to_all=not (local or desk.people.on))
             server.serve(app, bound, proxy=config.trust_proxy)
 
 

@@ -133,7 +133,7 @@ def moderated(eta: Float[ndarray, " n"], variance: Float[ndarray, " n"]) -> Floa
     return eta / np.sqrt(1 + np.pi * variance / 8)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Objective:
     """Negative log posterior of (θ, τ), its gradient and its Hessian."""
 
@@ -141,9 +141,13 @@ class _Objective:
     counts: ndarray
     """Per row: first, tie, second."""
     prior: Prior
+    _last: tuple[ndarray, Slopes] | None = None
+    """Value, gradient and Hessian are asked for at the same place, one after the other."""
 
     def _slopes(self, at: ndarray) -> Slopes:
-        return slopes(self.counts, self.design @ at[:-1], at[-1])
+        if self._last is None or not np.array_equal(self._last[0], at):
+            self._last = at.copy(), slopes(self.counts, self.design @ at[:-1], at[-1])
+        return self._last[1]
 
     def value(self, at: ndarray) -> float:
         off = at - self.prior.centre
