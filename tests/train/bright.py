@@ -30,7 +30,7 @@ class Brightness:
 def every_reward(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every reward name is the brightness of the clip."""
     for load in ("load_reward", "load"):
-        monkeypatch.setattr(scorers, load, lambda name, *, device: Brightness())
+        monkeypatch.setattr(scorers, load, lambda name, **_: Brightness())
     monkeypatch.setattr(scorers, "card", lambda name: Brightness())
 
 

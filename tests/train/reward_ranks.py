@@ -31,7 +31,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 def climb(model: str, out: str, way: str) -> None:
     """Two updates on four clips; each process leaves its first gradient, metrics and weights."""
-    scorers.load_reward = lambda name, *, device: Brightness()  # pyright: ignore
+    scorers.load_reward = lambda name, **_: Brightness()  # pyright: ignore
     config = vader_config.Config(
         model=model,
         reward="bright",
@@ -55,7 +55,7 @@ def climb(model: str, out: str, way: str) -> None:
 
 def follow(model: str, out: str, db: str) -> None:
     """Two steps of DDPO on four clips by the command; each process leaves what it ends with."""
-    scorers.load = lambda name, *, device: Brightness()  # pyright: ignore
+    scorers.load = lambda name, **_: Brightness()  # pyright: ignore
     config = ddpo.Config(
         db=db, model=model, reward="bright", steps=2, batch=4, rank=2, lr=1e-2, grid=0,
         device="cpu", out=f"{out}/runs-{os.environ['WORLD_SIZE']}", save_every=2,

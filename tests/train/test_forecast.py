@@ -62,7 +62,7 @@ def test_it_is_said_per_clip_and_in_all():
 
 @pytest.fixture
 def rewarded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scorers, "load_reward", lambda name, *, device: Brightness())
+    monkeypatch.setattr(scorers, "load_reward", lambda name, **_: Brightness())
 
 
 def config(folder: Path, **given: Any) -> vader_config.Config:
@@ -155,6 +155,6 @@ def test_a_scorer_that_asks_for_values_is_named(tiny_folder: Path, monkeypatch: 
             assert frames.mean() < 2
             return super().__call__(frames, prompts, fps)
 
-    monkeypatch.setattr(scorers, "load_reward", lambda name, *, device: Asking())
+    monkeypatch.setattr(scorers, "load_reward", lambda name, **_: Asking())
     _, step = stepping(tiny_folder, score_frames="first")
     assert forecast.counted(step, TEXTS[0], ()).uncounted == ("bright",)

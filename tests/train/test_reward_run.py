@@ -225,7 +225,7 @@ def test_a_long_clip_goes_on_from_its_last_frame(
             seen.append(frames)
             return super().__call__(frames, prompts, fps)
 
-    monkeypatch.setattr(scorers, "load_reward", lambda name, *, device: Watched())
+    monkeypatch.setattr(scorers, "load_reward", lambda name, **_: Watched())
     trained = policy.attach(filmer, rank=2, alpha=2, seed=0)
     mixture = rewards.Mixture({"bright": 1.0}, device="cpu")
     rolled = RolloutAndReward(trained, mixture, size, Backprop(total=2), rounds=2)
