@@ -83,6 +83,7 @@ def run(config: Config) -> Run:
     from train.reward import reward_run
     from train.run import distributed
     from train.run.mishaps import explained
+    from train.run.trackers import names
     from train.sampling.origin import located
 
     if config.batch % config.updates:
@@ -95,6 +96,7 @@ def run(config: Config) -> Run:
     config = replace(config, from_adapter=earlier)
     prompts = group.from_main(lambda: reward_run.train_prompts(config.db, config.prompts))
     parts = _prepared(config, group, prompts)
+    names(config.trackers)
     folder = group.from_main(lambda: reward_run.begin("ddpo", config, prompts))
     with explained(folder.folder, _LESS), group.writing(folder) as mine:
         return _train(config, prompts, parts, mine, group, folder.state)

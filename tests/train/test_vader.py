@@ -210,6 +210,9 @@ def test_rewards_that_are_not_understood_are_refused(text: str):
 def test_what_cannot_be_trained_is_refused(config: vader.Config, change: dict, message: str):
     with pytest.raises(UserError, match=message):
         vader.run(replace(config, **change))
+    with Store.open(config.db) as store:  # nor is a run begun
+        assert store.all("runs") == []
+    assert not Path(config.out).exists()
 
 
 def test_no_prompts_and_no_positive_numbers(tmp_path: Path):

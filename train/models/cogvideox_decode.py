@@ -20,12 +20,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from train.models.parts import one_then
+
 
 def groups(vae: Any, latent_frames: int) -> list[range]:
     """The numbers of the frames that each latent frame becomes: one, then equally many each."""
-    ratio = round(vae.config.temporal_compression_ratio)
-    ends = [1 + i * ratio for i in range(latent_frames)]
-    return [range(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+    return one_then(round(vae.config.temporal_compression_ratio), latent_frames)
 
 
 def calls(vae: Any, latent_frames: int) -> list[range]:

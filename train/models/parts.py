@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from jaxtyping import Float
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from data.errors import UserError
 from train.models.protocol import SampleSettings
@@ -181,6 +182,38 @@ class VideoAutoencoder:
             return like.new_zeros(()), like.new_tensor(self.scale)
         mean, std = (x.to(like).view(1, -1, 1, 1, 1) for x in (self.mean, self.std))
         return mean, self.scale / std
+
+
+def one_then(ratio: int, latent_frames: int) -> list[range]:
+    """The numbers of the frames that each latent frame becomes: one, then `ratio` each."""
+    ends = [1 + i * ratio for i in range(latent_frames)]
+    return [range(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def frame_by_frame(
+    decode: Callable[[Tensor], Tensor],
+    latents: Float[Tensor, "b t z y x"],
+    wanted: Sequence[int] | None,
+    *,
+    at_once: int,
+    checkpointed: bool,
+) -> Float[Tensor, "b n c h w"]:
+    """Frames of a decoder that sees one at a time, as `train.reward.frames.PartialDecoder`.
+
+    Args:
+        decode: Latents `n z y x` to pixels in about [-1, 1].
+        latents: As `decode` takes them.
+        wanted: Numbers of the frames to give; None for all.
+        at_once: Frames per call; 1 where a call is made again on the way back.
+        checkpointed: Keep only the latents; make the rest again on the way back.
+    """
+    chosen = latents if wanted is None else latents[:, list(wanted)]
+    again = checkpointed and torch.is_grad_enabled()
+    parts = [
+        checkpoint(decode, one, use_reentrant=False) if again else decode(one)
+        for one in chosen.flatten(0, 1).split(1 if again else at_once)
+    ]
+    return pixels(torch.cat(parts).unflatten(0, (len(latents), -1)).transpose(1, 2))
 
 
 class _StraightThroughClamp(torch.autograd.Function):

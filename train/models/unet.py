@@ -19,10 +19,9 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from data.errors import UserError
-from train.models.parts import discrete, pixels
+from train.models.parts import discrete, frame_by_frame
 from train.models.protocol import Conditions, SampleSettings
 from train.parametrisation import Discrete
 
@@ -85,14 +84,10 @@ class FrameVae:
         checkpointed: bool,
     ) -> Float[Tensor, "b n c h w"]:
         """See `train.reward.frames.PartialDecoder`."""
-        chosen = latents if wanted is None else latents[:, :, list(wanted)]
-        z = chosen.transpose(1, 2).flatten(0, 1) / self._config["scaling_factor"]
-        again = checkpointed and torch.is_grad_enabled()
-        parts = [
-            checkpoint(self._frames, part, use_reentrant=False) if again else self._frames(part)
-            for part in z.split(1 if again else _FRAMES_AT_ONCE)
-        ]
-        return pixels(torch.cat(parts).unflatten(0, (len(latents), -1)).transpose(1, 2))
+        z = latents.transpose(1, 2) / self._config["scaling_factor"]
+        return frame_by_frame(
+            self._frames, z, wanted, at_once=_FRAMES_AT_ONCE, checkpointed=checkpointed
+        )
 
     def _frames(self, z: Float[Tensor, "n z y x"]) -> Float[Tensor, "n c h w"]:
         decoder: Any = self.vae

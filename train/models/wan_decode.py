@@ -24,13 +24,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from train.models.parts import one_then
+
 
 def groups(vae: AutoencoderKLWan, latent_frames: int) -> list[range]:
     """The numbers of the frames that each latent frame becomes: one, then equally many each."""
     config: Any = vae.config
-    ratio = 2 ** sum(config.temperal_downsample)
-    ends = [1 + i * ratio for i in range(latent_frames)]
-    return [range(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+    return one_then(2 ** sum(config.temperal_downsample), latent_frames)
 
 
 def decode(

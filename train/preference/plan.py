@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import psutil
 import torch
@@ -172,7 +172,17 @@ def rate(
     return 2 * float(side) ** 3 / best
 
 
-def expected(made: Plan, model: VideoModel) -> str:
+@runtime_checkable
+class Counted(Protocol):
+    """How a step is made; as text, what it takes."""
+
+    @property
+    def flops(self) -> float:
+        """Of a step of this process."""
+        ...
+
+
+def expected(made: Counted, model: VideoModel) -> str:
     """What a step is expected to take, for people."""
     seconds = made.flops / (SHARE * rate(model.device, model.dtype))
     return (

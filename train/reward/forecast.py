@@ -29,7 +29,6 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from data.console import say
 from data.errors import UserError
 from train.models import SampleSettings, VideoModel
 from train.policy import Policy
@@ -131,15 +130,6 @@ def made_to_fit(
         return choose(costs, clips=clips, fixed=fixed, room=room)
     cost, together = counted(step, prompt, parts), min(micro or clips, clips)
     return Forecast(parts=tuple(parts), micro=together, cost=cost, fixed=fixed, clips=clips)
-
-
-def announced(made: Forecast, model: VideoModel) -> None:
-    """Says what is expected."""
-    seconds = made.flops / (plan.SHARE * plan.rate(model.device, model.dtype))
-    say(
-        f"Expected: {made}; about {seconds:.2g} s at {plan.SHARE:.0%} of the matrix rate "
-        "measured here"
-    )
 
 
 def _counted(step: Step, prompt: str, guidance: Guidance, level: Tensor) -> ClipCost:

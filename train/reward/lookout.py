@@ -20,7 +20,7 @@ from data.records import Prompt
 from data.store import Store
 from train.models import VideoModel
 from train.reward.reward_run import Parts, mixture
-from train.reward.rewards import OMNISCORE, parse
+from train.reward.rewards import OMNISCORE, demand_no_judge, parse
 from train.reward.vader_config import Config
 from train.reward.watch import Look, Watch, broken, plain, rules, verdict
 from train.run.distributed import Group
@@ -150,6 +150,7 @@ def demand_usable(config: Config) -> None:
     _scales(config.scales)
     for spec in parse(config.watch) if config.watch else ():
         name = spec.partition("?")[0]
+        demand_no_judge([name])
         if name != OMNISCORE:
             scorers.card(scorers.ALIASES.get(name, (name, {}))[0])
 

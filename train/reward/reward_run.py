@@ -24,7 +24,7 @@ from train.models import SampleSettings, VideoModel
 from train.models.generator import Generator
 from train.models.protocol import Album, Conditions, FirstFrames
 from train.policy import Policy
-from train.preference.plan import room
+from train.preference.plan import expected, room
 from train.reward import forecast, rewards, tiny_decoder
 from train.reward.backprop import Backprop
 from train.reward.forecast import Step
@@ -169,7 +169,7 @@ def planned(config: Config, step: Step, group: Group, prompt: str) -> tuple[Conf
             room=room(model.device, config.memory) if fitted else None,
         )
     )  # fmt: skip
-    forecast.announced(made, model)
+    say(expected(made, model))
     if "blocks" in made.parts:  # counting leaves them as they were before any of this
         memory.recompute(model, "blocks")
     if not fitted:
@@ -214,19 +214,13 @@ def album(
     It is that of the prompt's row where the prompts are a table with images, else `--image`.
 
     Raises:
-        UserError: a prompt has none, or an image cannot be read.
+        UserError: a prompt has none, an image cannot be read, or a model takes none.
     """
-    if not model.image_conditioned:
-        return None
     table = prompt_table.read(config.prompts) if prompt_table.is_table(config.prompts) else {}
     named = {" ".join(text.split()): image for text, image in table.items()}
     paths = {text: named.get(text) or config.image for text in prompts}
-    if without := [text for text, path in paths.items() if not path]:
-        raise UserError(
-            f"Model {model.name} makes clips from a first image, and {len(without)} prompts have "
-            f"none (first: {without[0]!r}). Give --image FILE for all, or --prompts FILE.csv with "
-            "the columns `prompt` and `image`."
-        )
+    if not first_image.demanded(model.name, paths, wanted=model.image_conditioned):
+        return None
     size = settings.height, settings.width
     known = {path: first_image.fitted(Path(path), *size) for path in set(paths.values())}
 

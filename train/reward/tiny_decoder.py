@@ -25,11 +25,10 @@ from diffusers import AutoencoderTiny
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from data.errors import UserError
 from train.models import SampleSettings, VideoModel
-from train.models.parts import pixels
+from train.models.parts import frame_by_frame
 from train.models.svd import TemporalVae
 from train.models.unet import FrameVae, pixels_per_latent
 from train.policy import Policy
@@ -63,15 +62,11 @@ class TinyDecoder:
         checkpointed: bool,
     ) -> Float[Tensor, "b n c h w"]:
         """See `train.reward.frames.PartialDecoder`."""
-        every = latents.movedim(self.time, 1)
-        chosen = every if wanted is None else every[:, list(wanted)]
-        z = (chosen.flatten(0, 1) / self.vae.config.scaling_factor).to(self.vae.dtype)
-        again = checkpointed and torch.is_grad_enabled()
-        parts = [
-            checkpoint(self._pictures, one, use_reentrant=False) if again else self._pictures(one)
-            for one in z.split(1 if again else len(z))
-        ]
-        return pixels(torch.cat(parts).unflatten(0, (len(latents), -1)).transpose(1, 2))
+        z = latents.movedim(self.time, 1) / self.vae.config.scaling_factor
+        return frame_by_frame(
+            self._pictures, z.to(self.vae.dtype), wanted, at_once=z.shape[1],
+            checkpointed=checkpointed,
+        )  # fmt: skip
 
     def _pictures(self, z: Float[Tensor, "n z y x"]) -> Float[Tensor, "n c h w"]:
         return self.vae.decode(z).sample
