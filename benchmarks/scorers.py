@@ -32,6 +32,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -69,6 +70,8 @@ class Config:
     weights: str = ""
     untrained: bool = False
     layers: int = 0
+    rounds: int = 3
+    """Each figure is the median of so many."""
     out: str = ""
 
     @property
@@ -119,9 +122,10 @@ def _measured(
     paths: Sequence[Path], profile: Profile, judges: Mapping[str, Scorer], config: Config
 ) -> Figures:
     _threads(1)
-    _judged(paths[: config.together], judges, config)  # first use: what is made once is made now
-    ours = _seconds(lambda: _one_pass(paths, judges, config)).wall / len(paths)
-    alone = _seconds(lambda: _one_after_the_other(paths, judges, config)) / len(paths)
+    _one_pass(paths, judges, config)  # first use: what is made once is made now
+    rounds, count = config.rounds, len(paths)
+    ours = _seconds(lambda: _one_pass(paths, judges, config), rounds).wall / count
+    alone = _seconds(lambda: _one_after_the_other(paths, judges, config), rounds) / count
     every = {
         row.key: _per_dimension(paths, {row.scorer: judges[row.scorer]}, config)
         for row in profile.dimensions
@@ -156,7 +160,8 @@ def _per_dimension(paths: Sequence[Path], judge: Mapping[str, Scorer], config: C
     taken = []
     for count in sorted({1, config.workers} if config.device == "cpu" else {config.workers}):
         _threads(count)
-        taken.append(_seconds(lambda: _one_after_the_other(paths, judge, config)) / len(paths))
+        each = _seconds(lambda: _one_after_the_other(paths, judge, config), config.rounds)
+        taken.append(each / len(paths))
     _threads(1)
     return Seconds(min(each.wall for each in taken), taken[0].processor)
 
@@ -197,7 +202,7 @@ def _matrix_rate(config: Config) -> float:
         (matrix @ matrix)[0, 0].item()  # waits for the device
 
     product()
-    seconds = min(_seconds(product).wall for _ in range(5))
+    seconds = min(_seconds(product, 1).wall for _ in range(5))
     _threads(1)
     return 2 * side**3 / seconds
 
@@ -221,10 +226,14 @@ class Seconds(NamedTuple):
         return Seconds(self.wall / count, self.processor / count)
 
 
-def _seconds(work: Callable[[], None]) -> Seconds:
-    wall, processor = time.perf_counter(), time.process_time()
-    work()
-    return Seconds(time.perf_counter() - wall, time.process_time() - processor)
+def _seconds(work: Callable[[], None], rounds: int) -> Seconds:
+    """The medians over some rounds."""
+    taken = []
+    for _ in range(rounds):
+        wall, processor = time.perf_counter(), time.process_time()
+        work()
+        taken.append((time.perf_counter() - wall, time.process_time() - processor))
+    return Seconds(*map(median, zip(*taken, strict=True)))
 
 
 def _clips(folder: Path, size: str, count: int) -> list[Path]:
@@ -259,6 +268,7 @@ def main() -> None:
     parser.add_argument("--untrained", action="store_true", help="random weights for `vbench`")
     parser.add_argument("--layers", type=int, default=0,
                         help="of untrained transformers; 0: as published")  # fmt: skip
+    parser.add_argument("--rounds", type=int, default=default.rounds, help="take their median")
     parser.add_argument("--out", default="", help="write the figures here too, as JSON")
     given = vars(parser.parse_args())
     run(Config(**{**given, "sizes": tuple(given["sizes"])}))

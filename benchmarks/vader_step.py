@@ -39,7 +39,7 @@ from train.reward import rewards
 from train.reward.backprop import Backprop, Draws
 from train.reward.frames import Scoring
 from train.reward.rewarded import RolloutAndReward
-from train.sampling.rollout import Guidance
+from train.sampling.rollout import Guidance, Sampler
 
 PROMPT = "a red circle moving left"
 DRAWS = Draws(seed=0, step=0, clips=[(PROMPT, 0)])
@@ -51,13 +51,13 @@ def published(trained: Policy, reward: rewards.Mixture, settings: SampleSettings
     model = trained.model
     guidance = Guidance.of(model, [PROMPT], settings.guidance)
     latents = DRAWS.noise("vader", model, model.latent_shape(settings))
-    schedule = model.schedule(settings.steps, latents.shape[1:])
+    sampler = Sampler(model, settings.steps, latents.shape[1:])
     for i in range(settings.steps):
         for weight in trained.parameters:
             weight.requires_grad_(requires_grad=i + 1 == settings.steps)
         with save_on_cpu(pin_memory=latents.is_cuda):
-            prediction = guidance.predict(model, latents, schedule[i])
-            latents = model.step(prediction, i, latents, schedule)
+            prediction = guidance.predict(model, latents, sampler.schedule[i])
+            latents = sampler.advance(prediction, i, latents)
     frames = model.decode(latents)
     middle = frames.shape[1] // 2
     return reward(frames[:, middle : middle + 1], [PROMPT], settings.fps).mean()

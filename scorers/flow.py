@@ -85,8 +85,11 @@ def _places(height: int, width: int) -> Float[np.ndarray, "h w 2"]:
 
 def along(image: np.ndarray, flow: Field) -> np.ndarray:
     """`image` read at each pixel's place moved by `flow`."""
+    return _read(image, _places(*flow.shape[:2]) + flow)
+
+
+def _read(image: np.ndarray, where: Field) -> np.ndarray:
     in_one: Any = None  # x and y are in one map
-    where = _places(*flow.shape[:2]) + flow
     return cv2.remap(image, where, in_one, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
@@ -136,9 +139,10 @@ def steadiness(clip: UInt8[np.ndarray, "t h w 3"], forth: Fields, back: Fields) 
     """1 - mean difference along the flow over points that both frames see, mean over pairs."""
     values = []
     for now, then, flow, reverse in zip(clip, clip[1:], forth, back, strict=False):
-        seen = _agree(flow, along(reverse, flow))
+        where = _places(*flow.shape[:2]) + flow
+        seen = _agree(flow, _read(reverse, where))
         mask = seen.view(np.uint8) if seen.any() else np.ones_like(seen, np.uint8)
-        difference = cv2.mean(cv2.absdiff(along(then, flow), now), mask)[:3]
+        difference = cv2.mean(cv2.absdiff(_read(then, where), now), mask)[:3]
         values.append(1 - np.mean(difference) / 255)
     return float(np.mean(values))
 

@@ -133,21 +133,28 @@ def opinions(
     device: Any,
 ) -> dict[str, list[list[float]]]:
     """Raw values of uint8 clips `t h w c` of one size: per scorer, clip and dimension."""
-    import numpy as np
+    import torch
 
     from scorers.shared import once, sharing
 
     frames = batched(clips, device)
-    with sharing():
-        once(frames, "levels", lambda: np.stack(clips))  # what they were before
+    with torch.inference_mode(), sharing():  # what is shared is found by gradient mode too
+        once(frames, "levels", lambda: _stacked(clips))  # what they were before
         return {name: measured(judge, frames, prompts, fps) for name, judge in judges.items()}
+
+
+def _stacked(clips: Sequence[np.ndarray]) -> np.ndarray:
+    """One array `b ...`; a single clip is not copied."""
+    import numpy as np
+
+    return np.stack(clips) if len(clips) > 1 else clips[0][None]
 
 
 def batched(clips: Sequence[np.ndarray], device: Any) -> Tensor:
     """uint8 clips `t h w c` of one size as one batch `b t c h w` in [0, 1]."""
     import torch
 
-    stacked = torch.stack([torch.from_numpy(clip) for clip in clips]).to(device)
+    stacked = torch.from_numpy(_stacked(clips)).to(device)
     return stacked.permute(0, 1, 4, 2, 3).contiguous().float().div_(255)
 
 

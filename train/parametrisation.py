@@ -8,14 +8,15 @@ are divided by sqrt(1 + sigma^2), which is what c_in shows the network anyway. T
 sqrt(1 + sigma^2), the network's F with c_out = -sigma a predicts v, and Euler in sigma is DDIM. So
 the latents of all three start from noise of unit variance and are what the network is shown.
 
-Samplers are Euler for `Flow` and DDIM with eta 0 for the others: deterministic and differentiable.
+Samplers are Euler for `Flow`, unless its pipeline has one that remembers the steps before (UniPC),
+and DDIM with eta 0 for the others: deterministic and differentiable.
 `clean` inverts `target`: the estimate of x0 from a prediction. `t` is a number per clip, of the
 law's own kind; a schedule is `steps + 1` of them.
 
 A law may depend on the size of the clip (LTX-Video, Open-Sora shift larger clips further), so
 levels are asked for with the shape of one clip's latents.
 
-Left out on purpose: stochastic samplers and higher-order solvers.
+Left out on purpose: stochastic samplers.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -37,6 +39,8 @@ Shape = Sequence[int]
 """Of one clip's latents, without the batch."""
 Levels = Callable[[int, Shape], Tensor]
 """Number of steps and shape to `steps + 1` levels."""
+Solver = Callable[[Latents, int, Latents], Latents]
+"""One rollout's steps, called in order: prediction, index of the level, latents to the next."""
 LEAST = 1e-3
 """Smallest training level of `Flow`, the first of 1000 ticks: at 0 no noise tells two clips by."""
 
@@ -68,7 +72,11 @@ class Parametrisation(Protocol):
     def step(
         self, prediction: Latents, t_index: int, latents: Latents, schedule: Schedule
     ) -> Latents:
-        """Latents at `schedule[t_index + 1]` from those at `schedule[t_index]`."""
+        """Latents at `schedule[t_index + 1]` from those at `schedule[t_index]` alone."""
+        ...
+
+    def solver(self, schedule: Schedule) -> Solver:
+        """The family's own steps along a schedule, for one rollout: `step`, or one with memory."""
         ...
 
 
@@ -85,6 +93,8 @@ class Flow:
     """Of the training law, and of the sampler's levels where it has none of its own."""
     levels: Levels | None = None
     """The sampler's levels; None takes evenly spaced ones, shifted."""
+    multistep: Callable[[Schedule], Solver] | None = None
+    """Begins a solver that remembers the steps before; None: Euler."""
 
     def timesteps(self, u: Level, shape: Shape) -> Level:
         """Uniform, then shifted; at least 0.001."""
@@ -119,6 +129,11 @@ class Flow:
     ) -> Latents:
         """Euler: latents + (t' - t) v."""
         return latents + (schedule[t_index + 1] - schedule[t_index]) * prediction
+
+    def solver(self, schedule: Schedule) -> Solver:
+        """`multistep`, or Euler."""
+        begin = self.multistep or (lambda levels: partial(self.step, schedule=levels))
+        return begin(schedule)
 
     def _shift(self, shape: Shape) -> float:
         return self.shift(shape) if callable(self.shift) else self.shift
@@ -163,6 +178,10 @@ class _VariancePreserving:
         else:
             x0, epsilon = a * latents - s * prediction, s * latents + a * prediction
         return a_next * x0 + s_next * epsilon
+
+    def solver(self, schedule: Schedule) -> Solver:
+        """DDIM."""
+        return partial(self.step, schedule=schedule)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

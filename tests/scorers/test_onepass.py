@@ -15,7 +15,7 @@ import scorers
 from data import shapes
 from data.errors import UserError
 from data.omniscore import PROFILES
-from scorers import aesthetic, clipscore, inmemory, laion, weights
+from scorers import aesthetic, clipscore, inmemory, laion, shared, weights
 from scorers.judging import batched, measured, opinions
 from scorers.nets import musiq, musiq_jax
 from scorers.pool import Pool
@@ -70,6 +70,11 @@ class TestSharing:
     def test_levels_of_a_decoded_clip_are_its_own(self):
         (clip,) = clips(1)
         assert np.array_equal(levels(batched([clip], "cpu"))[0], clip)
+
+    def test_levels_of_a_decoded_clip_are_not_made_again(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(shared, "_levels", lambda _: pytest.fail("made from floating point"))
+        judges = {"flow": scorers.load("flow")}
+        assert opinions(judges, clips(1), [PROMPT], [8.0], "cpu")["flow"][0][0] > 0
 
     def test_one_pass_per_tower_and_dialect(self):
         """v1 reads `vbench`; v2 and CLIPScore read `official`: two passes, not three."""

@@ -21,7 +21,7 @@ from train.losses import diffusion_dpo
 from train.models import Conditions, SampleSettings, VideoModel
 from train.models.protocol import FirstFrames
 from train.policy import attach, compare_with_fresh
-from train.sampling.rollout import Guidance, denoise
+from train.sampling.rollout import Guidance, Sampler, denoise
 
 BUILTIN = [
     path.name for path in sorted(models.BUILTIN.glob("*")) if (path / "model_index.json").is_file()
@@ -211,8 +211,7 @@ class TestContract:
         with torch.no_grad():
             first = tiny_image.first(model.sample_defaults) if model.image_conditioned else None
             guidance = Guidance.of(model, PROMPTS[:1], scale, first=first)
-            schedule = model.schedule(4, noise.shape[1:])
-            ours = model.decode(denoise(model, noise, guidance, schedule, range(4)))
+            ours = model.decode(denoise(Sampler(model, 4, noise.shape[1:]), noise, guidance))
         theirs = builder.theirs(model, noise, PROMPTS[0], 4, scale)
         assert ours.shape == theirs.shape
         assert ours.std() > 0.01  # a clip, not a flat clamp

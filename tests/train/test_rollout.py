@@ -11,7 +11,15 @@ import torch
 
 from train import models
 from train.parametrisation import Discrete
-from train.sampling.rollout import Guidance, ancestral, clip_seed, denoise, generate, initial_noise
+from train.sampling.rollout import (
+    Guidance,
+    Sampler,
+    ancestral,
+    clip_seed,
+    denoise,
+    generate,
+    initial_noise,
+)
 
 PROMPTS = ["a red circle moving left", "a blue square", "a red square moving right"]
 
@@ -107,7 +115,7 @@ def test_our_sampler_is_the_pipelines_own(tiny_model: models.VideoModel):
     noise = initial_noise(tiny_model, settings, [5, 6])
     guidance = Guidance.of(tiny_model, PROMPTS[:2], settings.guidance)
     with torch.no_grad():
-        ours = denoise(tiny_model, noise, guidance, tiny_model.schedule(4), range(4))
+        ours = denoise(Sampler(tiny_model, 4), noise, guidance)
         theirs = tiny_model.pipeline(
             prompt=PROMPTS[:2],
             negative_prompt=["", ""],

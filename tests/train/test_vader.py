@@ -108,16 +108,16 @@ def test_the_gradient_is_that_of_finite_differences(
     weights = rolled._policy.parameters
     gradient = [weight.grad.clone() for weight in weights if weight.grad is not None]
     slope = torch.stack([part.square().sum() for part in gradient]).sum().sqrt().item()
-    schedule = tiny_model.schedule(2)
+    sampler = rollout.Sampler(tiny_model, 2)
     guidance = rollout.Guidance.of(tiny_model, TEXTS[:1], few.guidance)
     noise = draws.noise("vader", tiny_model, tiny_model.latent_shape(few))
     with torch.no_grad():  # along the gradient, in the last K steps alone: the prefix is held fixed
-        late = rollout.denoise(tiny_model, noise, guidance, schedule, range(2 - k))
+        late = rollout.denoise(sampler, noise, guidance, range(2 - k))
 
         def value(step: float) -> float:
             for weight, part in zip(weights, gradient, strict=True):
                 weight.data += step / slope * part
-            done = rollout.denoise(tiny_model, late, guidance, schedule, range(2 - k, 2))
+            done = rollout.denoise(sampler, late, guidance, range(2 - k, 2))
             for weight, part in zip(weights, gradient, strict=True):
                 weight.data -= step / slope * part
             return tiny_model.decode(done).double().mean().item()

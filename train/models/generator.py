@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from train.models.protocol import Album, Conditions, FirstFrames, LoraFiles, SampleSettings
-from train.parametrisation import Parametrisation, Shape
+from train.parametrisation import Parametrisation, Shape, Solver
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 """The projections of diffusers' attention."""
@@ -179,6 +179,10 @@ class Generator:
     ) -> Float[Tensor, " b *latent"]:
         """The parametrisation's."""
         return self.parametrisation.step(prediction, t_index, latents, schedule)
+
+    def solver(self, schedule: Float[Tensor, " n"]) -> Solver:
+        """The parametrisation's."""
+        return self.parametrisation.solver(schedule)
 
     def _shape(self, shape: Shape | None) -> Shape:
         return self.latent_shape(self.sample_defaults) if shape is None else shape

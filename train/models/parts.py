@@ -7,18 +7,19 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler
+from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from data.errors import UserError
 from train.models.protocol import SampleSettings
-from train.parametrisation import Discrete, Flow, Shape
+from train.parametrisation import Discrete, Flow, Latents, Schedule, Shape, Solver
 
 SETTINGS = "sampling.json"
 """Name of the optional file beside `model_index.json`."""
@@ -52,19 +53,26 @@ def evenly(steps: int) -> list[float]:
 
 
 def flow(scheduler: Any, sigmas: Callable[[int], list[float]] | None = None) -> Flow:
-    """The law of a pipeline's scheduler: its shift, and the Euler levels of that shift.
+    """The law of a pipeline's scheduler: its shift, its levels, and its steps.
+
+    Steps are Euler, or UniPC (Zhao et al. 2023) by diffusers' own class. There one thing differs:
+    diffusers cuts 1000 t to an integer before it shows it to the network; here it stays a fraction.
 
     A scheduler with `use_dynamic_shifting` shifts larger clips further, by the number of their
     latent positions, as Esser et al. 2024 do; training levels get the same shift.
 
     Args:
-        scheduler: diffusers' flow-matching Euler, or a UniPC, of which only the shift is taken.
+        scheduler: Of diffusers.
         sigmas: What the pipeline hands to it, by the number of steps; None: its own default.
+
+    Raises:
+        UserError: It is neither.
     """
-    euler = copy.deepcopy(scheduler)
-    if not isinstance(euler, FlowMatchEulerDiscreteScheduler):
-        euler = FlowMatchEulerDiscreteScheduler(shift=scheduler.config.flow_shift)
-    config: Any = euler.config
+    own = copy.deepcopy(scheduler)
+    config: Any = own.config
+    euler = isinstance(own, FlowMatchEulerDiscreteScheduler)
+    if not euler:
+        _demand_unipc(own)
     dynamic, linear = config.use_dynamic_shifting, config.time_shift_type == "linear"
 
     def mu(shape: Shape) -> float:
@@ -74,13 +82,43 @@ def flow(scheduler: Any, sigmas: Callable[[int], list[float]] | None = None) -> 
 
     def levels(steps: int, shape: Shape) -> Tensor:
         given = None if sigmas is None else sigmas(steps)
-        euler.set_timesteps(steps, sigmas=given, mu=mu(shape) if dynamic else None)
-        return torch.as_tensor(euler.sigmas)
+        own.set_timesteps(steps, sigmas=given, mu=mu(shape) if dynamic else None)
+        return torch.as_tensor(own.sigmas)
 
     def shift(shape: Shape) -> float:
         return mu(shape) if linear else math.exp(mu(shape))
 
-    return Flow(shift=shift if dynamic else euler.shift, levels=levels)
+    constant = own.shift if euler else config.flow_shift
+    return Flow(
+        shift=shift if dynamic else constant,
+        levels=levels,
+        multistep=None if euler else partial(_unipc, own),
+    )
+
+
+def _demand_unipc(scheduler: Any) -> None:
+    config = scheduler.config
+    unipc = isinstance(scheduler, UniPCMultistepScheduler) and config.use_flow_sigmas
+    if not unipc or config.prediction_type != "flow_prediction":
+        raise UserError(
+            f"This model's scheduler is {type(scheduler).__name__}; supported are "
+            "FlowMatchEulerDiscreteScheduler, and UniPCMultistepScheduler with use_flow_sigmas and "
+            "prediction_type flow_prediction. Name one of them in model_index.json and in "
+            "scheduler/scheduler_config.json."
+        )
+
+
+def _unipc(scheduler: Any, schedule: Schedule) -> Solver:
+    """One rollout of diffusers' UniPC along these levels."""
+    own = copy.deepcopy(scheduler)
+    own.set_timesteps(len(schedule) - 1, mu=0.0)  # the shift is in the levels already
+    own.sigmas = schedule.cpu()
+    own.set_begin_index(0)  # it counts its steps itself; some of its integers may be equal
+
+    def step(prediction: Latents, t_index: int, latents: Latents) -> Latents:
+        return own.step(prediction, own.timesteps[t_index], latents, return_dict=False)[0]
+
+    return step
 
 
 def discrete(scheduler: Any) -> Discrete:

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from train.parametrisation import Shape
+from train.parametrisation import Shape, Solver
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,8 +232,8 @@ class VideoModel(Protocol):
     def schedule(self, steps: int, shape: Shape | None = None) -> Float[Tensor, " n"]:
         """Noise levels of a sampler of `steps` steps: `steps + 1` values, from pure noise to clean.
 
-        `shape` is as in `timesteps`. Predict at `schedule[i]`, then `step(prediction, i, latents,
-        schedule)`, for i in range(steps).
+        `shape` is as in `timesteps`. Predict at `schedule[i]` and hand it to the `solver`, for i
+        in range(steps).
         """
         ...
 
@@ -245,4 +245,11 @@ class VideoModel(Protocol):
         schedule: Float[Tensor, " n"],
     ) -> Float[Tensor, " b *latent"]:
         """Latents at `schedule[t_index + 1]` from those at `schedule[t_index]`, differentiable."""
+        ...
+
+    def solver(self, schedule: Float[Tensor, " n"]) -> Solver:
+        """The family's own steps along `schedule`, for one rollout and in order.
+
+        That is `step`, or a solver that remembers the steps before.
+        """
         ...

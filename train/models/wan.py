@@ -3,8 +3,8 @@
 Flow matching: t is the scheduler's sigma in (0, 1], the network sees the timestep 1000 t and
 predicts v = noise - x0. Training levels are uniform draws after the scheduler's shift, the law that
 its sampler uses too. Latents are the posterior's mean (not a sample: the same clip has one latent),
-normalised with the VAE's per-channel mean and deviation as `WanPipeline` does. The sampler is Euler
-on the pipeline's shift; a pipeline saved with UniPC samples with Euler here.
+normalised with the VAE's per-channel mean and deviation as `WanPipeline` does. The sampler is that
+of the folder, UniPC for the published ones.
 
 Left out on purpose: tiled decoding. Wan 2.2 has files of its own.
 """

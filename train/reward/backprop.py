@@ -9,9 +9,10 @@ A sampler without a graph, but for a few steps. `steps` says which:
 
 Everything before the first of them runs without a graph: the same gradient as VADER's toggling of
 `requires_grad`, for less memory. A later step that is not chosen predicts without a graph, and
-the gradient passes through the linear part of the update alone. `stop` also cuts the gradient
-through the network's input at the chosen steps (DRTune, Wu et al. 2024), so that only that linear
-part joins them. Two other ways to clean latents:
+the gradient passes through the linear part of the update alone. So it is with what a solver like
+UniPC remembers of earlier steps: only those that were chosen have a graph. `stop` also cuts the
+gradient through the network's input at the chosen steps (DRTune, Wu et al. 2024), so that only that
+linear part joins them. Two other ways to clean latents:
 
 - `shortcut` n (ReFL, Xu et al. 2023; VADER's `decode_og`): stop at a step drawn from the last n,
   and take the clean latents that its prediction amounts to;
@@ -39,7 +40,7 @@ from torch.utils.checkpoint import checkpoint
 from data.errors import UserError
 from train import bank
 from train.models.protocol import VideoModel
-from train.sampling.rollout import Branches, Guidance, advance, denoise
+from train.sampling.rollout import Branches, Guidance, Sampler, denoise
 
 NAMES = ("last", "tail", "random")
 
@@ -146,15 +147,16 @@ def rolled(
 ) -> Rolled:
     """Sample from `noise`; only what `plan` chooses has a graph."""
     shape = noise.shape[1:]
-    schedule = model.schedule(plan.total, shape)
 
     def fresh(step: int) -> Tensor:
         return draws.noise(f"eta {step}", model, shape)
 
+    sampler = Sampler(model, plan.total, shape, eta=plan.eta, fresh=fresh)
+    schedule = sampler.schedule
     steps = plan.chosen(draws.seed, draws.step)
     first = plan.total if plan.inner else steps[0]
     with torch.no_grad():
-        late = denoise(model, noise, guidance, schedule, range(first), eta=plan.eta, fresh=fresh)
+        late = denoise(sampler, noise, guidance, range(first))
     if plan.inner:
         return _inner(model, late, guidance, plan, draws, schedule[-2])
     if plan.shortcut:
@@ -170,7 +172,7 @@ def rolled(
                 prediction = guidance.predict(model, latents, schedule[i])
         if i == first:
             shown = prediction.detach()
-        latents = advance(model, prediction, i, latents, schedule, plan.eta, fresh)
+        latents = sampler.advance(prediction, i, latents)
     return Rolled(latents, late, schedule[first], shown)
 
 

@@ -35,7 +35,7 @@ from train.policy import Policy
 from train.reward import frames
 from train.reward.frames import Scoring
 from train.reward.rewards import Mixture
-from train.sampling.rollout import Guidance, clip_seed, denoise, initial_noise
+from train.sampling.rollout import Guidance, Sampler, clip_seed, denoise, initial_noise
 
 CLIPS = 4
 """That the bias is measured on."""
@@ -162,9 +162,8 @@ def _sampled(
     model: VideoModel, settings: SampleSettings, prompt: str, seed: int
 ) -> Float[Tensor, "1 ..."]:
     noise = initial_noise(model, settings, [clip_seed(seed, prompt, 0)])
-    schedule = model.schedule(settings.steps, noise.shape[1:])
     guidance = Guidance.of(model, [prompt], settings.guidance)
-    return denoise(model, noise, guidance, schedule, range(settings.steps))
+    return denoise(Sampler(model, settings.steps, noise.shape[1:]), noise, guidance)
 
 
 def _slope(

@@ -32,7 +32,7 @@ from train.models import SampleSettings
 from train.policy import Policy
 from train.reward.rewards import Mixture
 from train.sampling.appearance import measured
-from train.sampling.rollout import Guidance, clip_seed, denoise, initial_noise
+from train.sampling.rollout import Guidance, Sampler, clip_seed, denoise, initial_noise
 
 USUAL = {
     "held-out": 0.5, "saturated": 0.1, "chroma": 1.5, "fine": 1.75, "motion": 0.5, "patience": 2.0,
@@ -153,9 +153,9 @@ class Watch:
     def _batch(self, prompts: Sequence[str]) -> dict[str, Float[Tensor, " b"]]:
         model, settings = self.policy.model, self.settings
         noise = initial_noise(model, settings, [clip_seed(self.seed, one, 0) for one in prompts])
-        schedule = model.schedule(settings.steps, noise.shape[1:])
         guidance = Guidance.of(model, prompts, settings.guidance)
-        frames = model.decode(denoise(model, noise, guidance, schedule, range(settings.steps)))
+        sampler = Sampler(model, settings.steps, noise.shape[1:])
+        frames = model.decode(denoise(sampler, noise, guidance))
         unseen = torch.full((len(frames),), math.nan)
         other = self.held_out(frames, prompts, settings.fps) if self.held_out else unseen
         reward = self.reward(frames, prompts, settings.fps)

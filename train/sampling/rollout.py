@@ -1,7 +1,7 @@
 """From noise to clips: the sampler loop that sampling, VADER and the comparison share.
 
 Each step combines the conditional and the unconditional prediction (classifier-free guidance, `u +
-scale (c - u)`, one network call for both) and hands it to the family's own `step`. Which steps keep
+scale (c - u)`, one network call for both) and hands it to the family's own solver. Which steps keep
 a graph is `train.reward.backprop`'s business.
 
 `ancestral` adds DDIM's noise (Song et al. 2020, eq. 16) in signal-to-noise ratios, so that one line
@@ -12,7 +12,8 @@ paper's, for EDM the ancestral Euler step, for flow matching the same law on its
 Noise is drawn per clip from the clip's own seed on the CPU, so that neither the batch size nor the
 device changes what a clip starts from. Batches of another size may still differ in the last bits.
 
-Left out on purpose: other solvers than the family's.
+Left out on purpose: other solvers than the family's; noise (`eta`) with one that remembers the
+steps before: it goes by the family's `step`, which does not.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ def ancestral(
     schedule: Float[Tensor, " n"],
     eta: float,
 ) -> tuple[Float[Tensor, " b *latent"], Float[Tensor, ""]]:
-    """Mean and deviation of the next latents with DDIM's `eta` in [0, 1]; 0 is the family's step.
+    """Mean and deviation of the next latents with DDIM's `eta` in [0, 1]; 0 is the family's `step`.
 
     The last step has no noise: the deviation is 0 there.
     """
@@ -157,36 +158,58 @@ Fresh = Callable[[int], Tensor]
 """Standard normal noise of a batch for the step of that index."""
 
 
-def advance(
-    model: VideoModel,
-    prediction: Float[Tensor, " b *latent"],
-    t_index: int,
-    latents: Float[Tensor, " b *latent"],
-    schedule: Float[Tensor, " n"],
-    eta: float = 0.0,
-    fresh: Fresh | None = None,
-) -> Float[Tensor, " b *latent"]:
-    """The next latents: the family's step, or with `eta` above 0 a draw around `ancestral`."""
-    mean, deviation = ancestral(model, prediction, t_index, latents, schedule, eta)
-    if fresh is None or t_index + 2 >= len(schedule):
-        return mean
-    return mean + deviation * fresh(t_index)
+class Sampler:
+    """The steps of one rollout; they go in order from the first, which a solver may remember."""
+
+    def __init__(
+        self,
+        model: VideoModel,
+        steps: int,
+        shape: Sequence[int] | None = None,
+        *,
+        eta: float = 0.0,
+        fresh: Fresh | None = None,
+    ) -> None:
+        """Begin a rollout.
+
+        Args:
+            model: The generator.
+            steps: Of the sampler.
+            shape: Of one clip's latents; None: of the model's `sample_defaults`.
+            eta: DDIM's, in [0, 1]; above 0 each step is a draw around `ancestral`.
+            fresh: The noise of those draws; None takes their means.
+        """
+        self.model, self.steps, self.eta, self.fresh = model, steps, eta, fresh
+        self.schedule = model.schedule(steps, shape)
+        self._solver = model.solver(self.schedule)
+
+    def advance(
+        self,
+        prediction: Float[Tensor, " b *latent"],
+        t_index: int,
+        latents: Float[Tensor, " b *latent"],
+    ) -> Float[Tensor, " b *latent"]:
+        """The latents after step `t_index`, differentiable."""
+        if self.eta == 0:
+            return self._solver(prediction, t_index, latents)
+        mean, deviation = ancestral(
+            self.model, prediction, t_index, latents, self.schedule, self.eta
+        )
+        if self.fresh is None or t_index + 1 == self.steps:
+            return mean
+        return mean + deviation * self.fresh(t_index)
 
 
 def denoise(
-    model: VideoModel,
+    sampler: Sampler,
     latents: Float[Tensor, "b ..."],
     guidance: Guidance,
-    schedule: Float[Tensor, " n"],
-    steps: Iterable[int],
-    *,
-    eta: float = 0.0,
-    fresh: Fresh | None = None,
+    steps: Iterable[int] | None = None,
 ) -> Float[Tensor, "b ..."]:
-    """Some consecutive steps of a sampler, with whatever gradient mode is on."""
-    for i in steps:
-        prediction = guidance.predict(model, latents, schedule[i])
-        latents = advance(model, prediction, i, latents, schedule, eta, fresh)
+    """Consecutive steps of a sampler (None: all), with whatever gradient mode is on."""
+    for i in range(sampler.steps) if steps is None else steps:
+        prediction = guidance.predict(sampler.model, latents, sampler.schedule[i])
+        latents = sampler.advance(prediction, i, latents)
     return latents
 
 
@@ -225,8 +248,7 @@ def clips(
 ) -> list[UInt8[np.ndarray, "t h w 3"]]:
     """One batch: a clip per seed, RGB in [0, 255], of what `guidance` says."""
     noise = initial_noise(model, settings, seeds)
-    schedule = model.schedule(settings.steps, noise.shape[1:])
-    latents = denoise(model, noise, guidance, schedule, range(settings.steps))
+    latents = denoise(Sampler(model, settings.steps, noise.shape[1:]), noise, guidance)
     frames = model.decode(latents)
     pixels = (frames * 255).round().to(torch.uint8)
     return list(pixels.permute(0, 1, 3, 4, 2).cpu().numpy())
