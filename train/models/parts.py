@@ -147,6 +147,19 @@ def discrete(scheduler: Any) -> Discrete:
     )
 
 
+def demand_sides(settings: SampleSettings, name: str, multiple: int) -> None:
+    """Height and width must be multiples of that many pixels.
+
+    Raises:
+        UserError: One of them is not.
+    """
+    if settings.height % multiple or settings.width % multiple:
+        raise UserError(
+            f"Model {name} takes heights and widths that are multiples of {multiple} pixels, "
+            f"not {settings.width}x{settings.height}. Choose others with --width and --height."
+        )
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class VideoAutoencoder:
     """A causal video VAE of diffusers that encodes `chunk` n + 1 frames; latents are `z f y x`."""
@@ -172,12 +185,7 @@ class VideoAutoencoder:
 
     def check(self, settings: SampleSettings, name: str) -> None:
         """Height and width must fill patches, frames the VAE's passes."""
-        space = self.space * self.patch
-        if settings.height % space or settings.width % space:
-            raise UserError(
-                f"Model {name} takes heights and widths that are multiples of {space} pixels, "
-                f"not {settings.width}x{settings.height}. Choose others with --width and --height."
-            )
+        demand_sides(settings, name, self.space * self.patch)
         if (settings.frames - 1) % self.chunk:
             raise UserError(
                 f"Model {name} takes {self.chunk}n + 1 frames, not {settings.frames}. Choose "

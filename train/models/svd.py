@@ -30,11 +30,10 @@ from diffusers import StableVideoDiffusionPipeline
 from jaxtyping import Float
 from torch import Tensor
 
-from data.errors import UserError
 from train import bank
 from train.models.generator import Generator
 from train.models.lora import NetworkLora
-from train.models.parts import pixels, settings
+from train.models.parts import demand_sides, pixels, settings
 from train.models.protocol import Conditions, FirstFrames, SampleSettings
 from train.models.wan_image import pictures
 from train.parametrisation import Edm, Shape
@@ -58,12 +57,7 @@ class TemporalVae:
 
     def check(self, settings: SampleSettings, name: str) -> None:
         """Sides must survive the denoiser's halvings; any number of frames goes."""
-        multiple = self.space * 2**self.halvings
-        if settings.height % multiple or settings.width % multiple:
-            raise UserError(
-                f"Model {name} takes heights and widths that are multiples of {multiple} pixels, "
-                f"not {settings.width}x{settings.height}. Choose others with --width and --height."
-            )
+        demand_sides(settings, name, self.space * 2**self.halvings)
 
     def shape(self, settings: SampleSettings) -> tuple[int, ...]:
         """(frames, channels, latent height, latent width)."""

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from data.errors import UserError
-from train.models.parts import discrete, frame_by_frame
+from train.models.parts import demand_sides, discrete, frame_by_frame
 from train.models.protocol import Conditions, SampleSettings
 from train.parametrisation import Discrete
 
@@ -40,12 +40,7 @@ class FrameVae:
 
     def check(self, settings: SampleSettings, name: str) -> None:
         """Sides are multiples of `multiple`, frames at most `most`."""
-        if settings.height % self.multiple or settings.width % self.multiple:
-            raise UserError(
-                f"Model {name} takes heights and widths that are multiples of {self.multiple} "
-                f"pixels, not {settings.width}x{settings.height}. Choose others with --width and "
-                "--height."
-            )
+        demand_sides(settings, name, self.multiple)
         if self.most is not None and settings.frames > self.most:
             raise UserError(
                 f"Model {name} takes at most {self.most} frames, not {settings.frames}. Choose "

@@ -24,7 +24,7 @@ from data.errors import UserError
 from train.models import wan_decode
 from train.models.generator import Generator
 from train.models.lora import PipelineLora
-from train.models.parts import flow, pixels, settings
+from train.models.parts import demand_sides, flow, pixels, settings
 from train.models.protocol import Conditions, SampleSettings
 
 PIPELINES = ("WanPipeline",)
@@ -45,11 +45,7 @@ class WanAutoencoder:
     def check(self, settings: SampleSettings, name: str) -> None:
         """Height and width must fill patches, and frames the VAE's chunks of four (plus one)."""
         space = self.vae.config.scale_factor_spatial * max(self.patch[1:])
-        if settings.height % space or settings.width % space:
-            raise UserError(
-                f"Model {name} takes heights and widths that are multiples of {space} pixels, "
-                f"not {settings.width}x{settings.height}. Choose others with --width and --height."
-            )
+        demand_sides(settings, name, space)
         if (settings.frames - 1) % _CHUNK or self.shape(settings)[1] % self.patch[0]:
             raise UserError(
                 f"Model {name} takes 4n + 1 frames whose latent frames fill patches of "

@@ -103,7 +103,7 @@ def worlds(draw: st.DrawFn) -> list[Record]:
     return [PROMPT, *prompts, *clips, *scores, *pairs, run, *votes, *revised, *said]
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(ours=worlds(), theirs=worlds())
 def test_the_order_does_not_matter_and_twice_is_once(
     ours: list[Record], theirs: list[Record]
