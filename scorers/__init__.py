@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from scorers.protocol import Card, Reward, Scorer
 
 _NOT_SCORERS = {
-    "__main__", "chunks", "crew", "features", "fetching", "inmemory", "judging", "listing",
-    "pairwise", "pool", "protocol", "resize", "run", "shared", "tournament", "weights",
+    "__main__", "checksums", "chunks", "crew", "download", "features", "fetching", "inmemory",
+    "judging", "listing", "options", "pairwise", "pool", "protocol", "resize", "run", "shared",
+    "tournament", "weights",
 }  # fmt: skip
 
 

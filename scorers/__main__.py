@@ -11,7 +11,6 @@ or some scorers have no weights here (named on standard error), 2 a mistake in t
 
 from __future__ import annotations
 
-import argparse
 import math
 import statistics
 import sys
@@ -19,14 +18,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from data.console import say, table
-from data.errors import UserError, user_errors
+from data.errors import user_errors
 from data.omniscore import PROFILES, Omni, raw_values, totals
 from data.profile import Profile
 from data.records import Score
 from data.store import Store
-from scorers import JUDGES, fetching, listing, tournament
+from scorers import fetching, listing, tournament
 from scorers.judging import Report
-from scorers.run import DTYPES, Config, Share, profile_in, run
+from scorers.options import demand_folder, demand_together, parser
+from scorers.run import Config, Share, profile_in, run
 
 
 def summary(scores: Sequence[Score], clips: int, profile: Profile) -> str:
@@ -107,100 +107,29 @@ def compare(config: tournament.Config) -> int:
     return 1 if report.failed else 0
 
 
-def parser() -> argparse.ArgumentParser:
-    """Options of the command."""
-    default = Config()
-    options = argparse.ArgumentParser(
-        prog="python -m scorers",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = options.add_argument
-    add("--db", default=default.db, help="database (default: %(default)s)")
-    add(
-        "--profile",
-        default=default.profile,
-        help=f"what to measure, one of {', '.join(PROFILES)} (default: %(default)s)",
-    )
-    add(
-        "--judge",
-        metavar="NAME",
-        help=f"instead of scoring, compare each two clips of a prompt, in both orders, by one of "
-        f"{', '.join(JUDGES)}; what comes out is read by the profile of that name",
-    )
-    add(
-        "--judge-model",
-        default="",
-        metavar="FOLDER",
-        help="network of the judge, a Qwen2-VL as transformers saves it (default: Qwen2-VL-2B)",
-    )
-    add("--again", action="store_true", help="judge what has scores already, too")
-    add("--device", default=default.device, help="cpu, cuda, cuda:1 ... (default: a GPU if any)")
-    add(
-        "--batch",
-        type=int,
-        default=default.batch,
-        help="most clips of one size judged at once on a GPU; large clips go in smaller batches "
-        "(default: %(default)s)",
-    )
-    add(
-        "--threads",
-        type=int,
-        default=default.threads,
-        help="clips (on a GPU: batches) in work at the same time, one thread each; 0: one per "
-        "core, at most eight (default: %(default)s)",
-    )
-    add(
-        "--weights",
-        default=default.weights,
-        metavar="DIR",
-        help="folder of weights, one folder per row of --list; looked in before the others",
-    )
-    add(
-        "--memory",
-        type=float,
-        default=default.memory,
-        metavar="GB",
-        help="of weights that may be loaded at once; what does not fit takes turns. 0: no limit "
-        "(default: %(default)s)",
-    )
-    add(
-        "--dtype",
-        default=default.dtype,
-        choices=DTYPES,
-        help="floating type of the networks; scores of another type are scores of another version "
-        "(default: %(default)s)",
-    )
-    add("--list", action="store_true", help="print every scorer and all weights, and leave")
-    add("--fetch", metavar="NAME", help="download the weights of a profile or scorer, and leave")
-    return options
-
-
-def _tournament(judge: str, options: dict[str, Any]) -> tournament.Config:
-    same = {key: options[key] for key in ("db", "again", "device", "weights", "dtype")}
-    return tournament.Config(judge=judge, model=options["judge_model"], **same)
+def _tournament(given: dict[str, Any]) -> tournament.Config:
+    named = {"judge_model": "model"}
+    return tournament.Config(**{named.get(key, key): value for key, value in given.items()})
 
 
 @user_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """The command. Returns its exit code."""
-    options = vars(parser().parse_args(argv))
-    weights_dir, fetch = options["weights"], options.pop("fetch")
-    if options.pop("list"):
+    given = vars(parser(__doc__ or "").parse_args(argv))
+    demand_together(given)
+    weights_dir = given.get("weights")
+    if "fetch" in given:
+        if not (rows := listing.wanted(given["fetch"])):
+            say(f"{given['fetch']} needs no weights")
+        fetching.fetch(rows, weights_dir)
+        return 0
+    demand_folder(weights_dir or "")
+    if "list" in given:
         say(f"{listing.scorer_table()}\n\n{listing.weight_table(weights_dir)}")
         return 0
-    if fetch is not None:
-        fetching.fetch(listing.wanted(fetch), weights_dir)
-        return 0
-    if (judge := options.pop("judge")) is not None:
-        return compare(_tournament(judge, options))
-    if options["profile"] in JUDGES:
-        raise UserError(
-            f"--profile {options['profile']} is made by comparing clips, not by scoring each; use "
-            f"--judge {options['profile']}"
-        )
-    del options["judge_model"]
-    config, share = Config(**options), Share.of_this_process()
+    if "judge" in given:
+        return compare(_tournament(given))
+    config, share = Config(**given), Share.of_this_process()
     report = run(config)
     complain(report)
     if share.wait_for_the_others():

@@ -8,7 +8,7 @@ import scorers
 from data.console import table
 from data.errors import UserError
 from data.omniscore import PROFILES
-from scorers import weights
+from scorers import checksums, weights
 
 
 def scorer_table() -> str:
@@ -27,16 +27,19 @@ def scorer_table() -> str:
 
 
 def weight_table(weights_dir: str | Path | None = None) -> str:
-    """Every download: size, licence, address, and where it is on this machine."""
+    """Every download: size, licence, address, checksum, and where it is on this machine."""
     places = weights.places(weights_dir)
     rows = []
     for name, row in weights.TABLE.items():
         found = next((str(p / name) for p in places if row.there(p / name)), "not here")
         address = row.address or "bring your own"
-        rows.append((name, f"{row.megabytes:g}", row.licence, address, found))
+        rows.append((name, f"{row.megabytes:g}", row.licence, address, row.checksum, found))
     looked = ", ".join(str(place) for place in places)
-    title = f"Weights are looked for in {looked}."
-    return f"{title}\n{table(('weights', 'MB', 'licence', 'from', 'where'), rows)}"
+    title = (
+        f"Weights are looked for in {looked}. Checksum: what a file is compared with, published or "
+        f"noted in {checksums.NOTES} when it was first fetched."
+    )
+    return f"{title}\n{table(('weights', 'MB', 'licence', 'from', 'checksum', 'where'), rows)}"
 
 
 def wanted(name: str) -> list[str]:
@@ -45,12 +48,12 @@ def wanted(name: str) -> list[str]:
     Raises:
         UserError: none of the three is called so.
     """
-    if name in weights.TABLE:
-        return [name]
     if name in PROFILES:
         judges = PROFILES[name].scorers
     elif name in scorers.names():
         judges = (name,)
+    elif name in weights.TABLE:
+        return [name]
     else:
         raise UserError(
             f"--fetch is {name!r}; it must be a profile ({', '.join(PROFILES)}), a scorer "

@@ -24,6 +24,7 @@ have stored meanwhile, and all write to the one database.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ from data.omniscore import PROFILES
 from data.profile import Profile
 from data.records import Candidate, Decision, Prompt, Score
 from data.store import Store
-from scorers import crew
+from scorers import crew, listing, weights
 from scorers.judging import Job, Report
 from scorers.pool import Pool
 from scorers.weights import MissingWeightsError
@@ -71,21 +72,35 @@ class Config:
     dtype: str = "float32"
     """Floating type of the networks."""
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that are none."""
+        if self.batch < 1:
+            raise UserError(f"--batch is {self.batch}; it must be at least 1 clip")
+        if self.threads < 0:
+            raise UserError(
+                f"--threads is {self.threads}; it must be at least 1, or 0 for one per core"
+            )
+        if not 0 <= self.memory < math.inf:
+            raise UserError(
+                f"--memory is {self.memory:g}; it must be GB above 0, or 0 for no limit"
+            )
+
 
 def run(config: Config) -> Report:
     """Score what has no scores yet, and store the raw values.
 
     Raises:
-        UserError: no such profile, a scorer of it is not built in, or no database.
+        UserError: no such profile, one that a judge of pairs makes, no such device, no database, or
+            no clips in it.
     """
     profile = profile_in(config.db, config.profile)
     share = Share.of_this_process()
     device = _prepare(config, share)
-    pool = Pool(device=device, dtype=_dtype(config.dtype), weights_dir=config.weights,
+    pool = Pool(device=device, dtype=dtype_of(config.dtype), weights_dir=config.weights,
                 memory=config.memory)  # fmt: skip
     started, report = provenance.now_ms(), Report()
     with Store.open(config.db) as store:
-        clips = [clip for clip in _candidates(store) if clip.sha256 in share]
+        clips = [clip for clip in candidates(store, config.db) if clip.sha256 in share]
         needy: set[str] = set()
         for names in pool.groups(profile.scorers):
             judges, absent = pool.take(names)
@@ -116,7 +131,7 @@ def profile_in(db: str | Path, name: str) -> Profile:
     """The profile of that name; a calibrated one as the database knows it.
 
     Raises:
-        UserError: unknown, or some scorer is not built in.
+        UserError: unknown, or a judge of pairs makes its values.
     """
     if not name.startswith(calibration.PREFIX):
         return profile_named(name)
@@ -125,21 +140,31 @@ def profile_in(db: str | Path, name: str) -> Profile:
 
 
 def profile_named(name: str, decisions: Iterable[Decision] = ()) -> Profile:
-    """The profile of that name, `calibrated:<id>` included, if all its scorers are there.
+    """The profile of that name, `calibrated:<id>` included, if single clips can be scored by it.
 
     Raises:
-        UserError: unknown, or some scorer is not built in.
+        UserError: unknown, or a judge of pairs makes its values.
     """
     profile = calibration.profile_named(name, decisions)
-    there = set(scorers.names())
-    ready = [key for key, each in PROFILES.items() if there.issuperset(each.scorers)]
-    absent = [key for key in profile.scorers if key not in there]
-    if absent:
+    if judges := [key for key in profile.scorers if key in scorers.JUDGES]:
+        single = [key for key, each in PROFILES.items() if not {*each.scorers} & {*scorers.JUDGES}]
         raise UserError(
-            f"--profile {name}: its scorers {', '.join(absent)} are not built in yet; "
-            f"available now: {', '.join(ready)}"
+            f"--profile {name} is made by comparing clips two by two, so that a clip by itself has "
+            f"no score and it cannot be a reward; use --judge {judges[0]} (python -m scorers) and "
+            f"train on its labels: python -m data.pair --profile {name}, then python -m train.dpo "
+            f"--labels auto. Single clips are scored by {', '.join(single)}"
         )
     return profile
+
+
+def demand_weights(names: Iterable[str]) -> None:
+    """Refuse scorers that could not be loaded, before time goes into what they are to judge.
+
+    Raises:
+        MissingWeightsError: weights of one of `names` are not on this machine.
+    """
+    for row in dict.fromkeys(row for name in names for row in listing.wanted(name)):
+        weights.find(row)
 
 
 def load_all(profile: Profile, device: str) -> dict[str, Scorer]:
@@ -193,14 +218,34 @@ def _prepare(config: Config, share: Share) -> str:
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    if config.device != "auto":
-        return config.device
-    if not torch.cuda.is_available():
-        return "cpu"
-    return f"cuda:{share.rank % torch.cuda.device_count()}"
+    return device_of(config.device, share)
 
 
-def _dtype(name: str) -> torch.dtype:
+def device_of(name: str, share: Share) -> str:
+    """The device that `--device` names; `auto` is a GPU of this process's own, where there is one.
+
+    Raises:
+        UserError: this machine has no such device.
+    """
+    import torch
+
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return f"cuda:{share.rank % gpus}" if gpus else "cpu"
+    try:
+        torch.zeros(1, device=name).cpu()
+    except (RuntimeError, AssertionError) as problem:
+        here = f"cpu, cuda (0 to {gpus - 1})" if gpus else "cpu (this machine has no CUDA GPU)"
+        raise UserError(f"--device is {name!r}; it must be auto or one of {here}") from problem
+    return name
+
+
+def dtype_of(name: str) -> torch.dtype:
+    """The floating type that `--dtype` names.
+
+    Raises:
+        UserError: networks are not run in it.
+    """
     import torch
 
     if name not in DTYPES:
@@ -208,9 +253,19 @@ def _dtype(name: str) -> torch.dtype:
     return getattr(torch, name)
 
 
-def _candidates(store: Store) -> list[Candidate]:
-    """The clips that are somewhere; of those known from imported votes alone there is none."""
-    return [clip for clip in cast("list[Candidate]", store.all("candidates")) if clip.path]
+def candidates(store: Store, db: str | Path) -> list[Candidate]:
+    """The clips that are somewhere; of those known from imported votes alone there is none.
+
+    Raises:
+        UserError: there are none.
+    """
+    clips = [clip for clip in cast("list[Candidate]", store.all("candidates")) if clip.path]
+    if not clips:
+        raise UserError(
+            f"{db} holds no clips. Make some first (`python -m train.sample` or `python -m "
+            "data.ingest`, with the same --db), or check --db"
+        )
+    return clips
 
 
 def _jobs(

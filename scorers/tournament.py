@@ -28,7 +28,7 @@ from data.errors import UserError
 from data.records import Candidate, Prompt, Score
 from data.store import Store
 from scorers.judging import SMALLEST, batched
-from scorers.run import Share
+from scorers.run import Share, candidates, device_of, dtype_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,7 +97,7 @@ def run(config: Config) -> Report:
     """Judge the prompts that have clips without a value, and store the values.
 
     Raises:
-        UserError: no such judge, or no database.
+        UserError: no such judge or device, no database, or no two clips of a prompt in it.
         MissingWeightsError: the judge's weights are not on this machine, or are damaged.
     """
     from tqdm import tqdm
@@ -105,7 +105,9 @@ def run(config: Config) -> Report:
     share, started, report = Share.of_this_process(), provenance.now_ms(), Report()
     judge = load(config, share)
     with Store.open(config.db) as store:
-        waiting = list(_prompts(store, judge, share, report, again=config.again))
+        clips = candidates(store, config.db)
+        _demand_pairs(clips, config.db)
+        waiting = list(_prompts(store, clips, judge, share, report, again=config.again))
         for prompt, several in tqdm(waiting, desc="judge", unit="prompt", disable=not waiting):
             report.stored += store.add(judged(judge, prompt, several, report))
         if report.prompts:
@@ -126,25 +128,14 @@ def load(config: Config, share: Share) -> Judge:
             f"--judge is {config.judge!r}; it must be one of {', '.join(scorers.JUDGES)}. Those "
             "compare two clips; what scores one clip is named by --profile"
         )
-    import torch
-
     made = scorers.load(
         config.judge,
-        device=_device(config, share),
-        dtype=getattr(torch, config.dtype),
+        device=device_of(config.device, share),
+        dtype=dtype_of(config.dtype),
         weights_dir=config.weights,
         model=config.model,
     )
     return cast("Judge", made)
-
-
-def _device(config: Config, share: Share) -> str:
-    import torch
-
-    if config.device != "auto":
-        return config.device
-    gpus = torch.cuda.device_count()
-    return f"cuda:{share.rank % gpus}" if gpus else "cpu"
 
 
 def judged(judge: Judge, prompt: str, several: Sequence[Candidate], report: Report) -> list[Score]:
@@ -201,11 +192,20 @@ def _decoded(several: Sequence[Candidate], report: Report) -> Iterator[Clip]:
             yield Clip(one.id, frames, fps)
 
 
+def _demand_pairs(clips: Sequence[Candidate], db: str | Path) -> None:
+    if all(len(ids) < 2 for ids in pairs.by_prompt(clips).values()):
+        raise UserError(
+            f"{db} has {len(clips)} clips and no prompt with two of them, so there is nothing to "
+            "compare. Make more clips per prompt (`python -m train.sample -n 4`)"
+        )
+
+
 def _prompts(
-    store: Store, judge: Judge, share: Share, report: Report, *, again: bool
-) -> Iterator[tuple[str, list[Candidate]]]:
+    store: Store, clips: Sequence[Candidate], judge: Judge, share: Share, report: Report, *,
+    again: bool,
+) -> Iterator[tuple[str, list[Candidate]]]:  # fmt: skip
     """Texts of the prompts that are to be judged, with their clips."""
-    known = {clip.id: clip for clip in store.all("candidates") if clip.path}
+    known = {clip.id: clip for clip in clips}
     texts: Mapping[str, Prompt] = {prompt.id: prompt for prompt in store.all("prompts")}
     done = {
         (score.candidate, score.dimension)

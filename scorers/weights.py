@@ -10,10 +10,12 @@ import, in tests, or by scoring.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import UserError
+from scorers import checksums
 
 HOME = "SECOND_LOOK_WEIGHTS"
 
@@ -37,6 +39,19 @@ class Weights:
     def address(self) -> str:
         """For people."""
         return f"hub {self.repo}" if self.repo else self.url
+
+    @property
+    def digest(self) -> str:
+        """First 8 hex digits of its SHA-256, where they stand in the name of the one file."""
+        part = re.fullmatch(r".*-([0-9a-f]{8})", Path(self.files[0]).stem) if self.url else None
+        return part[1] if part else ""
+
+    @property
+    def checksum(self) -> str:
+        """For people: what a download is compared with."""
+        if self.repo or self.digest:
+            return "published"
+        return "of first fetch" if self.url else "none"
 
     @property
     def in_memory(self) -> float:
@@ -141,7 +156,7 @@ TABLE: dict[str, Weights] = {
         ),
         megabytes=5040,
         half=True,
-        licence="Apache-2.0",
+        licence="Apache-2.0",  # its card's; the MIT that is said of VideoAlign is its code's
     ),
     "videoreward-words": Weights(
         url="https://raw.githubusercontent.com/KlingAIResearch/VideoAlign/"
@@ -186,12 +201,13 @@ def find(name: str, weights: str | Path | None = None) -> Path:
         weights: A folder to look in before the others.
 
     Raises:
-        MissingWeightsError: it is in none of the places; names them, and the command.
+        MissingWeightsError: it is in none of the places, or a small file of it is not what was
+            downloaded; names them, and the command.
     """
     row, looked = TABLE[name], places(weights)
     for place in looked:
         if row.there(place / name):
-            return place / name
+            return _unchanged(name, place / name)
     how = (
         f"Get it with: python -m scorers --fetch {name}"
         if row.address
@@ -202,6 +218,16 @@ def find(name: str, weights: str | Path | None = None) -> Path:
         f"{', '.join(str(place / name) for place in looked)}. {how}, or name a folder that holds "
         f"{name}/{row.files[-1]} with --weights DIR or {HOME}"
     )
+
+
+def _unchanged(name: str, folder: Path) -> Path:
+    """The folder; what is not from the hub is small (0.1 s), and hashed each time it is loaded."""
+    if TABLE[name].url and (changed := checksums.changed(folder)):
+        raise MissingWeightsError(
+            f"{changed[0]} is not what was downloaded (its SHA-256 is not the one in "
+            f"{checksums.NOTES} beside it). Get it again with: python -m scorers --fetch {name}"
+        )
+    return folder
 
 
 def damaged(path: Path, problem: Exception) -> MissingWeightsError:

@@ -31,6 +31,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import scorers
 from data.agreement import Agreement, agreement
 from data.console import say
 from data.decisions import counted
@@ -83,6 +84,13 @@ class Config:
                 raise UserError(f"--{name} is {getattr(self, name)}; it must be at least 1")
         if not self.names or len(set(self.names)) < len(self.names):
             raise UserError(f"--arms is {self.arms!r}; name each arm once, for example auto,human")
+        if self.judge in scorers.JUDGES:
+            raise UserError(
+                f"--judge {self.judge} compares clips two by two, and here each clip gets a value "
+                "of its own; name a scorer (python -m scorers --list), or ask people with --people"
+            )
+        if self.judge and self.judge not in (able := (*scorers.names(), *scorers.ALIASES)):
+            raise UserError(f"--judge is {self.judge!r}; it must be one of {', '.join(able)}")
 
     @property
     def names(self) -> list[str]:
@@ -96,7 +104,7 @@ def run(config: Config) -> RunFolder:
     Raises:
         UserError: nothing to train on, no prompts, an unknown arm or profile.
     """
-    from scorers.run import profile_in
+    from scorers.run import demand_weights, profile_in
     from train.comparison.arms import sampled
     from train.comparison.entrants import costs, found, trained
     from train.comparison.images import begun
@@ -105,12 +113,13 @@ def run(config: Config) -> RunFolder:
     from train.sampling.origin import find_adapter
 
     pairs, votes, snapshot = _records(config.db)
+    entrants = found(config)
     profile = profile_in(config.db, config.profile or usual_profile(pairs))
+    demand_weights((*profile.scorers, *filter(None, [config.judge])))
     prompts = held_out_prompts(config)
     memories = begun(config, prompts)
     agreed = agreement(pairs, votes)
     say(spoken(agreed))
-    entrants = found(config)
     folder = runs.begin(config.db, "compare", config, out=config.out, snapshot=snapshot)
     made = trained(config, entrants.labels, folder.folder / "arms")
     adapters = {
@@ -160,14 +169,14 @@ def finish(run_folder: str) -> RunFolder:
     """Read the votes of a comparison's campaign, and write its report anew with them.
 
     Raises:
-        UserError: not a comparison, or one without `--people`.
+        UserError: not a comparison, one without `--people`, or one that was not finished.
     """
-    from train.comparison.panel import Meeting, verdicts
+    from train.comparison.panel import Meeting, kept, verdicts
     from train.run import runs
 
     folder = runs.reopen(run_folder, "compare", {})
-    config = Config(**folder.record.config)
-    facts = json.loads((folder.folder / "report.json").read_text())
+    config = folder.settings(Config)
+    facts = kept(folder.folder)
     if "panel" not in facts:
         raise UserError(f"{run_folder} asked nobody. Compare again with --people 1")
     meetings = [Meeting(**one) for one in facts["panel"]["meetings"]]
@@ -215,7 +224,7 @@ def _reported(folder: RunFolder, facts: dict[str, Any], duels: Sequence[Duel]) -
     from train.comparison.report import write
     from train.run import runs
 
-    config = Config(**folder.record.config)
+    config = folder.settings(Config)
     say(duel_table(duels))
     facts["duels"] = [asdict(one) for one in duels]
     runs.write_whole(folder.folder / "report.json", json.dumps(facts, indent=1) + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,8 @@ from scorers import weights
 
 Network = TypeVar("Network", bound=nn.Module)
 _DAMAGE = (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError)
+_JUNK = (*_DAMAGE, LookupError, AttributeError, TypeError, AssertionError, struct.error)
+"""What PyTorch raises at bytes that only happen to look like one of its files."""
 
 
 def frozen(network: Network, device: Any, dtype: torch.dtype) -> Network:
@@ -57,7 +60,7 @@ def tensors(path: Path) -> dict[str, Any]:
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except _DAMAGE as problem:
+    except _JUNK as problem:
         raise weights.damaged(path, problem) from problem
 
 

@@ -16,7 +16,7 @@ from torch import nn
 from torchvision.transforms import v2 as torchvision
 
 from data.errors import UserError
-from scorers import features, fetching, load, resize, weights
+from scorers import features, load, resize, weights
 from scorers.action import Action
 from scorers.aesthetic import linear
 from scorers.chunks import in_groups
@@ -391,32 +391,3 @@ class TestWeights:
         torch.save({"other.weight": torch.ones(1)}, path)
         with pytest.raises(weights.MissingWeightsError, match="belongs to another model"):
             fill(nn.Linear(2, 1), tensors(path), path)
-
-    def test_a_download_is_compared_with_its_checksum(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ):
-        source = tmp_path / "source.pth"
-        source.write_bytes(b"weights")
-        good = fetching.sha256(source)[:8]
-        for part, fine in ((good, True), ("00000000", False)):
-            row = weights.Weights(url=source.as_uri(), files=(f"x-{part}.pth",), megabytes=1,
-                                  licence="-")  # fmt: skip
-            monkeypatch.setitem(weights.TABLE, "trial", row)
-            if not fine:
-                with pytest.raises(UserError, match=r"arrived damaged.*Run the command again"):
-                    fetching.fetch(["trial"], tmp_path / part)
-                assert not (tmp_path / part / "trial" / row.files[0]).exists()
-                continue
-            (folder,) = fetching.fetch(["trial"], tmp_path / part)
-            assert (folder / "SHA256SUMS").read_text().split()[1] == row.files[0]
-            assert fetching.fetch(["trial"], tmp_path / part) == [folder]  # there already
-
-    def test_without_a_network_it_says_what_to_do(self, tmp_path: Path):
-        row = weights.Weights(url=(tmp_path / "gone.pth").as_uri(), files=("gone.pth",),
-                              megabytes=1, licence="-")  # fmt: skip
-        weights.TABLE["trial"] = row
-        try:
-            with pytest.raises(UserError, match="Behind a firewall"):
-                fetching.fetch(["trial"], tmp_path)
-        finally:
-            del weights.TABLE["trial"]

@@ -89,7 +89,9 @@ def config(tmp_path: Path, tiny_folder: Path) -> compare.Config:
     """A database with 4 prompts, a pair each, OmniScore's opinion, and three votes."""
     db = str(tmp_path / "prefs.duckdb")
     sample.run(
-        sample.Config(db=db, model=str(tiny_folder), prompts="builtin:4", n=2, steps=2, batch=8)
+        sample.Config(
+            db=db, model=str(tiny_folder), prompts="builtin:4", n=2, sampler_steps=2, batch=8
+        )
     )
     by_prompt: dict[str, list[str]] = {}
     for one in made(db):
@@ -171,11 +173,14 @@ def test_finished_adapters_are_compared_without_training(config: compare.Config,
     assert [file.name for file in (tmp_path / "mine").iterdir()] == [policy.WEIGHTS]
 
 
-def test_arms_that_are_not_understood_are_refused(config: compare.Config):
+def test_arms_that_are_not_understood_are_refused(
+    config: compare.Config, capsys: pytest.CaptureFixture[str]
+):
     with pytest.raises(UserError, match="name each arm once"):
         replace(config, arms="auto,auto")
-    with pytest.raises(UserError, match="no adapter at 'nobody'"):
+    with pytest.raises(UserError, match=r"'nobody', .* \(auto, human, posterior\): no adapter at"):
         compare.run(replace(config, arms="human,nobody"))
+    assert not capsys.readouterr().out  # and before anything was said
     assert not (Path(config.out)).exists()  # found out before anything was trained
     with pytest.raises(UserError, match="--profile is 'x'"):
         compare.run(replace(config, profile="x"))

@@ -165,3 +165,15 @@ def test_the_second_arm_needs_no_pass_of_the_reference(tiny_folder: Path):
     assert not torch.equal(errors(labels).chosen, first.chosen)
     assert known.passes == 2
     assert panel.campaign_of("x") == "compare-x"
+
+
+def test_a_report_is_read_wherever_its_folder_is_now(tmp_path: Path) -> None:
+    for text in (None, "{", "{}", "[1]"):
+        if text is not None:
+            (tmp_path / "report.json").write_text(text)
+        with pytest.raises(UserError, match=r"report\.json cannot be read"):
+            panel.kept(tmp_path)
+    facts = {"clips": [{"path": "runs/compare-1/clips/0-base/0003.mkv", "arm": "base"}]}
+    (tmp_path / "report.json").write_text(json.dumps(facts))
+    (clip,) = panel.kept(tmp_path)["clips"]
+    assert clip == {"path": str(tmp_path / "clips" / "0-base" / "0003.mkv"), "arm": "base"}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.console import say
+from data.errors import UserError
 from data.labels import LABELS
 from data.records import Run, Vote
 from train.comparison.arms import Common, common
@@ -54,8 +55,17 @@ def found(config: Config) -> Entrants:
         UserError: an adapter is not there, or no pair is labelled by every source.
     """
     names = config.names
-    given = {name: find_adapter(config.db, name)[1] for name in names if name not in LABELS}
+    given = {name: _adapter(config.db, name) for name in names if name not in LABELS}
     return Entrants(given=given, labels=_labels(config))
+
+
+def _adapter(db: str, arm: str) -> Path | None:
+    try:
+        return find_adapter(db, arm)[1]
+    except UserError as error:
+        raise UserError(
+            f"--arms names {arm!r}, which is no label source ({', '.join(sorted(LABELS))}): {error}"
+        ) from error
 
 
 def _labels(config: Config) -> Common | None:

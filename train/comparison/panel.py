@@ -12,15 +12,18 @@ Left out on purpose: more than the first clip per prompt and arm (more prompts s
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 from data import clips as media
 from data import provenance
 from data.agreement import win_rate
+from data.errors import UserError
 from data.records import Candidate, Decision, Pair, Prompt, Vote
 from data.store import Store
 from data.votes import live_votes
@@ -187,3 +190,23 @@ def _answer(vote: Vote, key: str) -> str | None:
 def facts(meetings: Sequence[Meeting], run: str) -> dict[str, Any]:
     """What `report.json` keeps of the meetings."""
     return {"campaign": campaign_of(run), "meetings": [asdict(one) for one in meetings]}
+
+
+def kept(folder: Path) -> dict[str, Any]:
+    """What `report.json` holds, with the clips where they are now: the folder may be moved.
+
+    Raises:
+        UserError: It is not there, or not what the comparison wrote.
+    """
+    path = folder / "report.json"
+    try:
+        facts = json.loads(path.read_text())
+        places = [Path(one["path"]).parts[-2:] for one in facts["clips"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} cannot be read ({type(error).__name__}): the comparison has not come to its "
+            "end, or the file was changed. Compare again"
+        ) from error
+    for one, place in zip(facts["clips"], places, strict=True):
+        one["path"] = str(folder.joinpath("clips", *place))
+    return facts
