@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from data.console import say
+from data.console import Parser, say
 from data.errors import UserError, user_errors
 
 
@@ -144,7 +144,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python app.py",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 from annotate import deciding
 from annotate.questions import OVERALL
-from data.console import say
+from data.console import Parser, say
 from data.errors import UserError, user_errors
 from data.store import Store
 
@@ -123,7 +123,7 @@ _OPTIONS: dict[str, tuple[Any, str]] = {
 
 def parser() -> argparse.ArgumentParser:
     """Options of the command."""
-    options = argparse.ArgumentParser(
+    options = Parser(
         prog="python -m annotate.campaign",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from data.console import say
+from data.console import Parser, say
 from data.errors import UserError, user_errors
 
 ACTIONS = (
@@ -114,7 +114,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 @user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m annotate.people",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -36,7 +36,7 @@ from data.bootstrap import Estimate
 from data.calibration import profile_named, usual
 from data.checks import Check, GoldCheck, Repeats, gold, left, repeats
 from data.consensus import Consensus, consensus
-from data.console import say
+from data.console import Parser, say
 from data.decisions import counted, excluded
 from data.decisions import gold as gold_pairs
 from data.dimensions import ByDimension, by_dimension
@@ -244,7 +244,7 @@ def _ratings(
 @user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """The command: prints the tables, and writes JSON and HTML where they are asked for."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m data.agree",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

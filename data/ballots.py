@@ -102,12 +102,15 @@ def read(
         values: Further words of answers, such as {"1": "left"}.
 
     Raises:
-        UserError: not a vote file, unreadable, a column that is not there, or no answers in it.
+        UserError: not a vote file, unreadable, no rows, a column that is not there, or
+            no answers in it.
     """
     path = Path(path)
     if path.suffix.lower() not in ROWS:
         raise UserError(f"{path}: a vote file ends in {', '.join(ROWS)}")
     rows = list(ROWS[path.suffix.lower()](path))
+    if not rows:
+        raise UserError(f"{path} has no rows: the first line names columns, each other is a vote")
     names = list(dict.fromkeys(name for _, row in rows for name in row))
     found = _columns(path, names, columns or {})
     further: dict[str, Answer] = {_plain(word): answer for word, answer in (values or {}).items()}

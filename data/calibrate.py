@@ -30,7 +30,7 @@ from typing import cast, get_args
 from data import provenance
 from data.calibration import PREFIX, Calibration, every, in_use, usual
 from data.calibration_report import Report, report, told
-from data.console import say
+from data.console import Parser, say
 from data.decisions import counted
 from data.errors import UserError, user_errors
 from data.fitting import Exposures, base
@@ -178,7 +178,7 @@ def listed(db: str) -> str:
 def parser() -> argparse.ArgumentParser:
     """Options of the command."""
     default = Config()
-    options = argparse.ArgumentParser(
+    options = Parser(
         prog="python -m data.calibrate",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,9 +1,11 @@
-"""What a command prints for a person: a line, or a table."""
+"""What a command prints for a person: a line, a table, what is wrong with its options."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterable, Sequence
+from typing import NoReturn
 
 
 def say(text: str = "") -> None:
@@ -25,3 +27,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command line, and not all of its options too."""
+
+    def error(self, message: str) -> NoReturn:
+        """One line, exit code 2."""
+        self.exit(2, f"{message}; {self.prog} --help explains every option\n")

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from data import preference_export, provenance
-from data.console import say, table
+from data.console import Parser, say, table
 from data.errors import UserError, user_errors
 from data.records import KINDS
 from data.store import Store
@@ -52,9 +52,14 @@ def run(config: Config) -> dict[str, Any]:
     """Write the folder; its manifest.
 
     Raises:
-        UserError: there is no database, the folder has something in it, or cannot be written.
+        UserError: --weights without --labels, there is no database, the folder has something in
+            it, or cannot be written.
     """
     out = config.out.expanduser().resolve()
+    if config.weights != Config.weights and not config.labels:
+        raise UserError(
+            "--weights is of labelled pairs; give --labels too: human, auto or posterior"
+        )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"--out {out} exists and is not empty; give a new folder")
     draft = out.with_name(f".{out.name}.partial-{os.getpid()}")
@@ -101,7 +106,7 @@ def _digest(file: Path) -> str:
 @user_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m data.export",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

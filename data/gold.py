@@ -32,7 +32,7 @@ from typing import cast, get_args
 import numpy as np
 
 from data import clips, degrade, provenance, video
-from data.console import say
+from data.console import Parser, say
 from data.decisions import GoldUse
 from data.errors import UserError, user_errors
 from data.pairs import GOLD_MODEL
@@ -237,7 +237,7 @@ def _write(path: Path, frames: np.ndarray, fps: float, mark: bytes) -> None:
 def parser() -> argparse.ArgumentParser:
     """Options of the command."""
     default = Config()
-    options = argparse.ArgumentParser(
+    options = Parser(
         prog="python -m data.gold",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from data import folders, video
+from data.console import Parser
 from data.records import Split
 
 
@@ -32,7 +33,7 @@ class Config:
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
     """The command's options; `doc` is its help."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="python -m data.ingest",
         description=doc,
         formatter_class=argparse.RawDescriptionHelpFormatter,

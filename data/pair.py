@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from data import calibration, pairs, provenance
-from data.console import say
+from data.console import Parser, say
 from data.errors import UserError, user_errors
 from data.omniscore import PROFILES, totals
 from data.profile import Profile
@@ -148,7 +148,7 @@ def tell(report: Report, config: Config) -> None:
 def parser() -> argparse.ArgumentParser:
     """Options of the command."""
     default = Config()
-    options = argparse.ArgumentParser(
+    options = Parser(
         prog="python -m data.pair",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

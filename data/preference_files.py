@@ -25,6 +25,7 @@ from typing import Any
 import polars as pl
 
 from data.errors import UserError
+from data.prompts import text_of
 from data.voterows import ROWS
 
 PARQUET, CLIPS, PAIRS = "preferences.parquet", "metadata.json", "pair.json"
@@ -171,9 +172,9 @@ def _seconds(clip: Any) -> float:
 
 def _listed(path: Path) -> list[Any]:
     try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+        found = json.loads(text_of(path))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON: {error}") from error
     if not isinstance(found, list):
         raise UserError(f"{path} must be a list")
     return found

@@ -54,29 +54,37 @@ def run(files: Sequence[str], db: str, campaign: str = "", split: Split = "train
     Raises:
         UserError: A file that cannot be read as pairs, or a database that cannot be written.
     """
+    readings = [(Path(name), _rows(name)) for name in files]  # before there is a database
     reports = []
-    for name in files:
-        started, path = now_ms(), Path(name)
-        if not path.exists():
-            raise UserError(f"--pairs {name}: there is no such file or folder")
+    for path, rows in readings:
+        started = now_ms()
         with Store.open(db, create=True) as store:
-            found = take_in(store, path, db, campaign or f"pairs-{path.stem}", split)
+            found = take_in(store, path, rows, db, campaign or f"pairs-{path.stem}", split)
             if found.new:
-                facts = {"pairs": name, "db": db, "campaign": campaign}
+                facts = {"pairs": str(path), "db": db, "campaign": campaign}
                 metrics = {"new": found.new, "there": found.there, "rows": found.rows}
                 store.add([finished("ingest", facts, started, metrics)])
         reports.append(found)
     return reports
 
 
-def take_in(store: Store, path: Path, db: str, campaign: str, split: Split) -> Report:
+_Rows = list[tuple[int, LabelledPair | str]]
+
+
+def _rows(name: str) -> _Rows:
+    if not Path(name).exists():
+        raise UserError(f"--pairs {name}: there is no such file or folder")
+    return list(read(Path(name)))
+
+
+def take_in(store: Store, path: Path, rows: _Rows, db: str, campaign: str, split: Split) -> Report:
     """Adds the pairs of one file, with their clips and prompts."""
     report = Report()
     known = {pair.id for pair in store.all("pairs")}
     folder = path if path.is_dir() else path.parent
     shelves = {one: Shelf(store, folder, db, one) for one in ("train", "test")}
     pairs: dict[str, Pair] = {}
-    for place, row in read(path):
+    for place, row in rows:
         report.rows += 1
         if isinstance(row, str):
             report.refuse(place, row)

@@ -19,7 +19,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from data.console import say
+from data.console import Parser, say
 from data.errors import UserError, user_errors
 from data.records import KINDS
 from data.store import Store, add_tables
@@ -108,7 +108,7 @@ def _remember(places: Places, facts: dict[str, object]) -> None:
 @user_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m data.pull",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from data import exported
-from data.ballots import Answer, Ballot, read
+from data.ballots import Answer, Ballot, Reading, read
 from data.errors import UserError
 from data.provenance import finished, now_ms
 from data.records import Pair, Record, Split, Vote
@@ -119,11 +119,12 @@ def run(files: Sequence[str], db: str, options: Options) -> dict[str, Report]:
     Raises:
         UserError: a file that cannot be read as votes, or a database that cannot be written.
     """
+    readings = {path: _read(Path(path), options) for path in files}  # before there is a database
     reports = {}
-    for path in files:
+    for path, reading in readings.items():
         started = now_ms()
         with Store.open(db, create=True) as store:
-            reports[path] = found = take_in(store, path, db, options)
+            reports[path] = found = take_in(store, Path(path), reading, db, options)
             if found.new:
                 facts = {"votes": path, "db": db, **asdict(options)}
                 metrics = {"new": found.new, "there": found.there, "rows": found.rows}
@@ -131,19 +132,23 @@ def run(files: Sequence[str], db: str, options: Options) -> dict[str, Report]:
     return reports
 
 
-def take_in(store: Store, path: str | Path, db: str, options: Options) -> Report:
-    """Add the votes of one file to the database.
+def _read(path: Path, options: Options) -> Reading | None:
+    """What another tool's file says; None for an export of this project, which names records."""
+    return None if exported.is_export(path) else read(path, options.columns, options.values)
+
+
+def take_in(store: Store, path: Path, reading: Reading | None, db: str, options: Options) -> Report:
+    """Add the votes of one file, as `_read` found them, to the database.
 
     Raises:
-        UserError: the file cannot be read as votes, or the database not be written.
+        UserError: an export cannot be read, or the database not be written.
     """
-    path = Path(path)
-    if exported.is_export(path):
+    if reading is None:
         report = Report()
         votes, records = exported.read(store, path, report.refuse)
         report.rows = len(votes) + sum(map(len, report.refused.values()))
     else:
-        report, records, votes = _elsewhere(store, path, db, options)
+        report, records, votes = _elsewhere(store, path, reading, db, options)
     known = set(store.frame("votes", ["id"])["id"])
     report.there = sum(vote.id in known for vote in votes)
     report.new = len(votes) - report.there
@@ -154,10 +159,9 @@ def take_in(store: Store, path: str | Path, db: str, options: Options) -> Report
 
 
 def _elsewhere(
-    store: Store, path: Path, db: str, options: Options
+    store: Store, path: Path, found: Reading, db: str, options: Options
 ) -> tuple[Report, list[Record], list[Vote]]:
     """A file of another tool: the report so far, the new records, and the votes in order."""
-    found = read(path, options.columns, options.values)
     report = Report(rows=len(found.ballots), ignored=found.ignored)
     campaign = options.campaign or f"votes-{path.stem}"
     shelf = Shelf(store, path.parent, db, options.split)

@@ -24,12 +24,21 @@ Row = tuple[int, Mapping[str, Any]]
 def _delimited(separator: str) -> Callable[[Path], Iterator[Row]]:
     def rows(path: Path) -> Iterator[Row]:
         reader = csv.DictReader(io.StringIO(prompts.text_of(path)), delimiter=separator)
-        for row in reader:
-            if None in row or None in row.values():
-                raise UserError(
-                    f"{path} line {reader.line_num} does not have as many cells as the first line"
-                )
-            yield reader.line_num, row
+        try:
+            names = [name for name in reader.fieldnames or () if name]
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise UserError(f"{path} has the column {twice[0]!r} twice; keep one")
+            for row in reader:
+                if None in row or None in row.values():
+                    raise UserError(
+                        f"{path} line {reader.line_num} does not have as many cells as the first "
+                        "line"
+                    )
+                yield reader.line_num, row
+        except csv.Error as error:  # a cell without end, mostly: a quotation mark left open
+            raise UserError(
+                f"{path} line {reader.line_num + 1} cannot be parsed: {error}"
+            ) from error
 
     return rows
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.console import say
+from data.console import Parser, say
 from data.errors import UserError, user_errors
 from data.store.backup import backup, restore
 from data.store.database import disk_trouble
@@ -140,7 +140,7 @@ def run(config: Config) -> int:
 @user_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m data.store",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

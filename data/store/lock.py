@@ -14,6 +14,7 @@ import weakref
 from dataclasses import dataclass
 
 from data.errors import UserError
+from data.store.database import disk_trouble
 from data.store.places import Places
 
 _held: weakref.WeakSet[Lock] = weakref.WeakSet()
@@ -35,8 +36,8 @@ class Holder:
 class Lock:
     """An acquired lock. Make it with `Lock.take`."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, descriptor: int, places: Places) -> None:
+        self._descriptor, self._places = descriptor, places
         _held.add(self)
 
     @classmethod
@@ -54,15 +55,24 @@ class Lock:
         except BlockingIOError:
             os.close(descriptor)
             return None
-        lock = cls(descriptor)
-        lock.announce(socket="")
+        lock = cls(descriptor, places)
+        try:
+            lock.announce(socket="")
+        except UserError:
+            lock.release()
+            raise
         return lock
 
     def announce(self, *, socket: str) -> None:
-        """Write down who holds the lock and where they listen."""
+        """Write down who holds the lock and where they listen.
+
+        Raises:
+            UserError: the disk is full.
+        """
         text = json.dumps({"pid": os.getpid(), "socket": socket}).encode()
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, text, 0)
+        with disk_trouble(self._places.database):
+            os.pwrite(self._descriptor, text, 0)  # first: on a full disk an old file has its place
+            os.ftruncate(self._descriptor, len(text))
 
     def release(self) -> None:
         """Let the next one own the database."""

@@ -97,9 +97,20 @@ def _open(places: Places) -> Database:
             ) from error
         cut_wal(places, position)
         database = Database(places.database)
+    _refuse_table(database)
     if absent:
         sync_folder(places.database.parent)
     return database
+
+
+def _refuse_table(database: Database) -> None:
+    """DuckDB opens a CSV, JSON or Parquet file as a view in memory: what is added would be lost."""
+    files = "SELECT path FROM duckdb_databases() WHERE path IS NOT NULL"
+    if not database.writer.execute(files).fetchall():
+        database.close()
+        raise UserError(
+            f"{database.path} cannot be opened: it is a table, not a database. Check --db"
+        )
 
 
 def _unreadable(places: Places, error: duckdb.Error) -> UserError:

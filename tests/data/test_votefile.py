@@ -298,3 +298,23 @@ def test_imported_votes_fill_the_report(db, tmp_path):
     assert report.generators.games == 150
     assert report.tallies.overall.unscored == sum(row["winner"] != "tie" for row in rows)
     assert report.sides["blind"].told() == "n=0: too few"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "has no rows"),
+        ("prompt,left,right,winner\n", "has no rows"),
+        ("prompt,left,right,winner,winner\na,x,y,left,right\n", "the column 'winner' twice"),
+        ("prompt,left,right,winner\n" + "a" * 200_000 + ",x,y,left\n", "line 2 cannot be parsed"),
+        ("foo\n1\n", "no column for preferred"),
+    ],
+)
+def test_a_file_that_is_no_vote_file_is_refused_before_there_is_a_database(
+    tmp_path, db, file, capsys, text, says
+):
+    path = file("votes.csv", text)
+    assert ingest.main(["--votes", file("good.csv", ARENA), "--votes", path, "--db", db]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert says in line
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["good.csv", "votes.csv"]

@@ -67,6 +67,13 @@ def nothing_lost(path: Path, acknowledged: set[str]) -> None:
     assert look_after(["check", "--db", str(path)]) == 0
 
 
+def test_full_before_it_is_owned(path: Path) -> None:
+    with no_file_above(1), pytest.raises(UserError, match=NO_SPACE):
+        Store.own(path)
+    with Store.own(path) as owner:  # and nobody holds the lock of the attempt
+        assert owner.count("votes") == 0
+
+
 def test_full_at_the_journal(path: Path, owner: Owner) -> None:
     owner.add([vote(pair, id=f"old{n}") for n, pair in enumerate(PAIRS)])
     with no_file_above(size(path, ".journal") + 100):

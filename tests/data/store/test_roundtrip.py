@@ -212,10 +212,16 @@ def test_a_missing_file_is_an_error_to_read_and_made_to_write(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("missing/p.duckdb", "does not exist"), (".", "folder"), ("text.duckdb", "cannot be opened")],
+    [
+        ("missing/p.duckdb", "does not exist"),
+        (".", "folder"),
+        ("text.duckdb", "cannot be opened"),
+        ("votes.csv", "a table, not a database"),  # DuckDB would read it, and keep nothing
+    ],
 )
 def test_a_wrong_path_is_named(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "text.duckdb").write_text("no database, but longer than a header " * 500)
+    (tmp_path / "votes.csv").write_text("left,right\na,b\n")
     with pytest.raises(UserError, match=message):
         Store.open(tmp_path / name)
 
