@@ -1,4 +1,4 @@
-"""The REST interface: the next pair, a vote, an undo, the history, a clip, progress, the export.
+"""The REST interface: the next pair, a vote, an undo, the history, clips, progress, the export.
 
 The page uses it, and so may any other front end or script, with the same rights. Who asks comes
 from `annotate/rights.py`, never from the request's body, and an answer must carry the ticket that
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, unquote
 
@@ -18,6 +19,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 
 from annotate import export
 from annotate.accounts import set_cookie
+from annotate.beginnings import KINDS
 from annotate.casting import answer_of
 from annotate.desk import Desk
 from annotate.identity import normalise
@@ -221,8 +223,24 @@ def clip(token: str, desk: AtDesk, annotator: Annotator) -> FileResponse:
     path = playable(desk.db, sha256) if sha256 else None
     if path is None or not path.is_file():
         raise BarredError(404, "clip")
+    return _sent(path, "video/mp4", token)
+
+
+@router.get("/image/{token}", tags=["work"], summary="A first image", response_class=FileResponse)
+def image(token: str, desk: AtDesk, annotator: Annotator) -> FileResponse:
+    """The image that both clips of a pair begin with, to the person that it was shown to.
+
+    As with clips, the file's name and its date are not sent.
+    """
+    path = desk.image(annotator.id, token)
+    if path is None:
+        raise BarredError(404, "image")
+    return _sent(path, KINDS[path.suffix], token)
+
+
+def _sent(path: Path, kind: str, token: str) -> FileResponse:
     headers = {"cache-control": "private, max-age=86400, immutable"}
-    answer = FileResponse(path, media_type="video/mp4", headers=headers, stat_result=path.stat())
+    answer = FileResponse(path, media_type=kind, headers=headers, stat_result=path.stat())
     del answer.headers["last-modified"]
     answer.headers["etag"] = f'"{token}"'
     return answer

@@ -1,10 +1,8 @@
 """What the database holds, in narrow columns for the page: read at the start, then what is new.
 
 Other commands add clips, scores, pairs and decisions while the app runs (through the owner's
-socket); `news` reads what lies above the numbers that were read last. A `Pair` is built
-when it is asked for. Everything here can be rebuilt from the store: nothing is decided.
-
-Per pair 50 bytes, per clip 50 bytes and 8 per scored dimension, per prompt its text.
+socket); `news` reads what lies above the numbers that were read last. Nothing is decided here. Per
+pair 50 bytes, per clip 50, 8 per scored dimension and some 200 for an image; the prompts' texts.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float, Int, UInt64
 
+from annotate.beginnings import Beginnings
 from annotate.idle import Counts
 from annotate.keys import Codes, Column, Keys
 from annotate.ledger import Change, Ledger
@@ -40,7 +39,7 @@ class Catalogue:
         self._fps = Column(np.float64)
         self._profiles, self._strategies, self._campaigns = Codes(), Codes(), Codes()
         self._columns = _no_pairs()
-        self.opinions = Opinions(Scores())
+        self.opinions, self.beginnings = Opinions(Scores()), Beginnings()
         self.decisions: list[Decision] = []
         """All of them, in the order of the store."""
         self.uncounted: frozenset[str] = frozenset()
@@ -81,9 +80,10 @@ class Catalogue:
         self._texts.extend(fresh["text"])
 
     def _read_clips(self) -> None:
-        fresh = self._since("candidates", len(self._clips), ("sha256", "fps"))
+        fresh = self._since("candidates", len(self._clips), ("sha256", "fps", "settings"))
         self._clips.add(fresh["sha256"])
         self._fps.add(fresh["fps"].to_numpy())
+        self.beginnings.read(fresh)
 
     def _read_pairs(self, *, arrived: bool) -> bool:
         """New pairs; all of them again where some lack a clip or a prompt that may have come."""

@@ -153,7 +153,7 @@ class Client:
         return Page.model_validate(self._post("/api/undo", body))
 
     def clip(self, address: str) -> bytes:
-        """The MP4 file of a clip, such as `pair.left`."""
+        """The file at an address: a clip (`pair.left`, MP4) or the first image (`pair.image`)."""
         return self._ask("GET", f"/{address}").content
 
     def progress(self, campaign: str | None = None) -> Progress:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from annotate.asking import Asking, Known, kind_in
+from annotate.beginnings import image_file
 from annotate.campaigns import Campaign, stored
 from annotate.catalogue import Catalogue
 from annotate.frontier import Queue
@@ -73,6 +74,7 @@ class Desk:
         self._gate = threading.RLock()
         self._next_look, self._seen = 0.0, owner.heads()
         self._catalogue = Catalogue(owner)
+        self.beginnings = self._catalogue.beginnings
         if protocol.profile not in (None, AUTO):
             profile_named(protocol.profile, self._catalogue.decisions)  # refuses what is not known
         self._queues: dict[str, Queue] = {}
@@ -186,6 +188,11 @@ class Desk:
         clip = self.seal.read_token(annotator, token)
         with self._gate:
             return clip if clip is not None and self._catalogue.has_clip(clip) else None
+
+    def image(self, annotator: str, token: str) -> Path | None:
+        """The first image behind a token of this annotator's; None for any other string."""
+        digest = self.seal.read_token(annotator, token)
+        return image_file(self.db, digest) if digest else None
 
     def queue(self, campaign: str, plan: Plan) -> Queue:
         """The pairs of a campaign, handed out by this plan; made on first use and after news."""

@@ -119,6 +119,8 @@ class ShownPair(Message):
     left: str
     """Address of the clip, relative to the page."""
     right: str
+    image: str | None = None
+    """Address of the image that both clips begin with (image-to-video); null where none is."""
     fps: float
     opinion: Opinion | None
     scored: bool
@@ -159,7 +161,7 @@ class Page(Message):
     due: Due | None = None
     """The newest answer was blind, and keep or change is still open (after a reload, for one)."""
     preload: list[str] = []
-    """Addresses of the clips that probably come next."""
+    """Addresses of the clips that probably come next, and of the image that they begin with."""
     notice: Notice | None = None
 
 
@@ -260,6 +262,8 @@ class PastVote(Message):
 
     vote: UUID
     prompt: str
+    image: str | None = None
+    """As in `ShownPair`."""
     answer: Answer
     strength: Strength | None
     answers: dict[str, Verdict]

@@ -79,7 +79,7 @@ class Pages:
                 page.idle = page.idle.without_commands()
         else:
             page.pair = self.shown(showing)
-            page.preload = self._addresses(self.session.upcoming(showing))
+            page.preload = self._ahead(self.session.upcoming(showing))
         return page
 
     def _bare(self) -> Page:
@@ -110,6 +110,7 @@ class Pages:
             prompt=showing.prompt,
             left=left,
             right=right,
+            image=self._image(showing.left, showing.right),
             fps=showing.fps,
             scored=showing.scored,
             opinion=showing.opinion,
@@ -159,6 +160,7 @@ class Pages:
         yield PastVote(
             vote=UUID(vote.id),
             prompt=self.session.catalogue.prompt(pair),
+            image=self._image(pair.a, pair.b),
             answer=casting.answer_of(vote),
             strength=vote.strength,
             answers=answers_of(vote.answers),
@@ -209,6 +211,16 @@ class Pages:
     def _addresses(self, clips: Iterable[str]) -> list[str]:
         seal, who = self.desk.seal, self.session.annotator
         return [f"clip/{seal.token(who, one)}" for one in clips]
+
+    def _image(self, one: str, other: str) -> str | None:
+        """The address of the image that two clips begin with: the same, whoever stands left."""
+        digest = self.desk.beginnings.of(one, other)
+        token = digest and self.desk.seal.token(self.session.annotator, digest)
+        return f"image/{token}" if token else None
+
+    def _ahead(self, clips: tuple[str, ...]) -> list[str]:
+        image = self._image(*clips) if clips else None
+        return [*self._addresses(clips), *([image] if image else [])]
 
 
 def _earlier(vote: Vote) -> Earlier:

@@ -67,6 +67,10 @@ class Visit:
         """The address of a clip for this lead, from a page under `/lead/`."""
         return f"../clip/{self.desk.seal.token(self.person.id, sha256)}"
 
+    def image(self, digest: str) -> str:
+        """The address of a first image for this lead, from a page under `/lead/`."""
+        return f"../image/{self.desk.seal.token(self.person.id, digest)}"
+
     def beginning(self) -> Markup:
         """What a page says of a database without pairs."""
         counts = Counts(
@@ -125,16 +129,17 @@ const list = () => {
 list();
 watch('value', list);
 element.addEventListener('error', (event) => {
-  const note = element.querySelector('[data-broken]');
-  if (event.target.tagName === 'VIDEO' && note) {
-    event.target.replaceWith(Object.assign(document.createElement('p'), {
+  const note = event.target.closest('[data-broken]');
+  if (note) {
+    const gone = event.target.closest('a') ?? event.target;
+    gone.replaceWith(Object.assign(document.createElement('p'), {
       textContent: note.dataset.broken, className: 'll-broken',
     }));
   }
 }, true);
 """
 """The window is called like the heading; a clip is fetched, as far as its first frame, once it is
-near the window, so that a page of many asks for few; one that cannot be played says so.
+near the window, so that a page of many asks for few; what cannot be shown says so.
 """
 
 

@@ -49,8 +49,18 @@ def shown(visit: Visit) -> Markup:
     prompt = store.get("prompts", pair.prompt)
     text = prompt.text if isinstance(prompt, Prompt) else pair.prompt
     said = Markup("<blockquote class=ll-prompt dir=auto>{}</blockquote>").format(text)
-    parts = [said, _clips(visit, pair), _score(visit, pair), _votes(visit, pair)]
-    return top + markup.joined([*parts, _facts(visit, pair)])
+    parts = [said, _image(visit, pair), _clips(visit, pair), _score(visit, pair)]
+    return top + markup.joined([*parts, _votes(visit, pair), _facts(visit, pair)])
+
+
+def _image(visit: Visit, pair: Pair) -> Markup:
+    """The image that both clips begin with, a link to it in full; nothing where there is none."""
+    digest = visit.desk.beginnings.of(pair.a, pair.b)
+    if digest is None:
+        return Markup("")
+    return Markup(
+        '<div class=ll-first data-broken="{}"><a href="{}"><img src="{}" alt="{}"></a></div>'
+    ).format(visit.words["image_gone"], *[visit.image(digest)] * 2, visit.words["image"])
 
 
 def _clips(visit: Visit, pair: Pair) -> Markup:

@@ -49,6 +49,7 @@ export class Acts {
       guide: () => this.guide(),
       history: () => page.desk.history(),
       keys: () => this.dialog(() => page.keysDialog.show()),
+      image: () => this.dialog(() => page.first.enlarge()),
       raw: () => this.raw(),
     };
     if (does[name]) return does[name]();

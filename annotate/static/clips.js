@@ -2,7 +2,7 @@
 // keep playing if the server goes away), large ones are left to stream.
 
 const WHOLE = 48e6; // bytes up to which a clip is held whole
-const HELD = 6; // clips; the oldest go first
+const HELD = 9; // clips and first images; the oldest go first
 
 const held = new Map();
 

@@ -1,6 +1,7 @@
 // One's own last answers, with what stood before them; each can be opened again and changed.
 
 import { fill, make } from "./dom.js";
+import { firstImage } from "./first.js";
 
 const TIME = { dateStyle: "medium", timeStyle: "short" };
 const STEPS = { ArrowDown: 1, ArrowUp: -1 };
@@ -44,6 +45,7 @@ export class History {
       make("p", "", this.view.named(vote.answer, vote.strength)),
       make("p", "sl-quiet", marks.join(" · "), { dir: "auto" }),
     );
+    if (vote.image) line.append(firstImage(vote.image, words));
     line.append(what);
     if (vote.editable) line.append(this.#change(vote));
     return line;

@@ -8,6 +8,7 @@ import { preload, source, tidy } from "./clips.js";
 import { Desk } from "./desk.js";
 import { Dialogs, SkipDialog } from "./dialogs.js";
 import { fill, number, remembered } from "./dom.js";
+import { FirstImage } from "./first.js";
 import { Guide } from "./guide.js";
 import { History } from "./history.js";
 import { KeyMap } from "./keys.js";
@@ -35,6 +36,7 @@ export class Page {
     this.zoom = new Zoom(this.stage.place, this.words.zoomed, (scale) => this.view.press("zoom", scale > 1));
     this.remark = new Remark(root);
     this.dialogs = new Dialogs(root);
+    this.first = new FirstImage(root, this.words, this.dialogs);
     this.guide = new Guide(this.dialogs, this.words);
     this.skips = new SkipDialog(this.dialogs, (key, text) => this.skip(key, text));
     this.acts = new Acts(this);
@@ -83,6 +85,7 @@ export class Page {
     this.zoom.reset();
     this.stage.clear();
     this.view.pair(pair);
+    this.first.show(pair.image);
     this.remark.begin(this.ballot, this.page.campaign);
     this.enter("pair");
     this.ask();
@@ -91,7 +94,7 @@ export class Page {
     this.since = this.begun = performance.now();
     this.enable();
     preload(next);
-    tidy([pair.left, pair.right, ...next]);
+    tidy([pair.left, pair.right, pair.image, ...next]);
   }
 
   // Put the pair's clips on the stage; false if another pair has come in the meantime.

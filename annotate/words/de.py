@@ -73,6 +73,7 @@ ERRORS: dict[str, str] = {
     "campaign": "Die Kampagne {name} gibt es nicht; es gibt: {names}.",
     "format": "Das Format {name} gibt es nicht; es gibt: {names}.",
     "clip": "Diesen Clip gibt es nicht.",
+    "image": "Dieses Bild gibt es nicht.",
     "sign_in": "Bitte zuerst anmelden.",
     "lead": "Das ist der Leitung und der Verwaltung vorbehalten.",
     "lead_accounts": "Alle im Netz können hier jeden Namen angeben; die Seiten der Leitung sind "

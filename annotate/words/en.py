@@ -72,6 +72,7 @@ ERRORS: dict[str, str] = {
     "campaign": "There is no campaign {name}; there are: {names}.",
     "format": "There is no format {name}; there are: {names}.",
     "clip": "No such clip.",
+    "image": "No such image.",
     "sign_in": "Sign in first.",
     "lead": "This is for leads and admins.",
     "lead_accounts": "Anybody on the network can say any name here, so the pages for leads are "

@@ -197,6 +197,8 @@ LEAD: dict[str, str] = {
     # Ein Paar
     "best": "OmniScore bevorzugt diesen",
     "clip_of": "Clip {letter}",
+    "image": "Erstes Bild beider Clips",
+    "image_gone": "Das erste Bild lässt sich hier nicht zeigen: die Datei fehlt oder ist kaputt.",
     "clip_unknown": "Dieser Clip ist nicht in der Datenbank.",
     "broken_short": "Hier nicht abspielbar",
     "broken": "Dieser Clip lässt sich hier nicht abspielen: die Datei fehlt oder ist kaputt.",

@@ -195,6 +195,8 @@ LEAD: dict[str, str] = {
     # One pair
     "best": "OmniScore prefers this",
     "clip_of": "Clip {letter}",
+    "image": "First image of both clips",
+    "image_gone": "The first image cannot be shown here: it is not on this machine, or is broken.",
     "clip_unknown": "This clip is not in the database.",
     "broken_short": "Cannot be played here",
     "broken": "This clip cannot be played here: its file is not on this machine, or is broken.",

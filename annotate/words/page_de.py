@@ -37,6 +37,9 @@ PAGE: dict[str, str] = {
     "close": "Schließen",
     # Clips and their controls
     "prompt": "Prompt",
+    "image": "Erstes Bild beider Clips",
+    "image_enlarge": "Vergrößern",
+    "image_gone": "Das erste Bild lässt sich nicht zeigen",
     "left": "Links",
     "right": "Rechts",
     "waits_for": "Lädt …",

@@ -37,6 +37,9 @@ PAGE: dict[str, str] = {
     "close": "Close",
     # Clips and their controls
     "prompt": "Prompt",
+    "image": "First image of both clips",
+    "image_enlarge": "Enlarge",
+    "image_gone": "The first image cannot be shown",
     "left": "Left",
     "right": "Right",
     "waits_for": "Loading …",

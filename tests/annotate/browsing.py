@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
+import axe_playwright_python
 import uvicorn
 
 from annotate import server
@@ -20,6 +22,21 @@ from data.store import Store, add
 PATIENCE_MS = 30_000.0
 STEADY_MS = 200
 """The page takes no answering keys for 150 ms after a new pair."""
+AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+COLOURS = ["color-contrast", "link-in-text-block"]
+"""The rules of axe-core that depend on the colour scheme: all that a dark page adds."""
+_RUN = """
+async (only) => {
+  // what is still fading has another contrast; what turns for ever is not waited for
+  const ends = (one) => one.effect.getComputedTiming().endTime < Infinity;
+  const ending = document.getAnimations().filter(ends);
+  await Promise.allSettled(ending.map((one) => one.finished));
+  const { violations, passes } = await axe.run(document, { runOnly: only });
+  const told = (one) => one.nodes.map((n) => `${n.target} ${n.failureSummary}`).join(' | ');
+  return { passes: passes.length, violations: violations.map((one) => `${one.id}: ${told(one)}`) };
+}
+"""
 PHONE = {
     "viewport": {"width": 390, "height": 844},
     "has_touch": True,
@@ -49,12 +66,41 @@ def decide(db: Path, **campaign: Any) -> None:
     add(db, [decided(Campaign(**campaign), by="test", now_ms=time.time_ns() // 10**6)])
 
 
+class Profiles:
+    """Browser profiles that are used again: Gradio's scripts are fetched and compiled once.
+
+    Nobody is known in a profile when it is handed out, and nobody else has it.
+    """
+
+    def __init__(self, browser: Any) -> None:
+        self._browser = browser
+        self._free: dict[str, list[Any]] = {}
+
+    def take(self, **settings: Any) -> Any:
+        """A profile with these settings of Playwright's."""
+        free = self._free.get(repr(settings))
+        return free.pop() if free else self._browser.new_context(**settings)
+
+    def give_back(self, context: Any, address: str, **settings: Any) -> None:
+        """Forget everything that the site of `address` keeps in it, but its files."""
+        for page in context.pages[1:]:
+            page.close()
+        forget = context.pages[0] if context.pages else context.new_page()
+        client = context.new_cdp_session(forget)
+        kept = {"origin": address.rstrip("/"), "storageTypes": "cookies,local_storage"}
+        client.send("Storage.clearDataForOrigin", kept)
+        forget.close()
+        context.clear_cookies()
+        self._free.setdefault(repr(settings), []).append(context)
+
+
 class Visit:
     """One browser window of one person, with everything that it sent and received."""
 
-    def __init__(self, browser: Any, address: str, **context: Any) -> None:
-        context.setdefault("viewport", {"width": 1280, "height": 800})
-        self.context = browser.new_context(**context)
+    def __init__(self, profiles: Profiles, address: str, **settings: Any) -> None:
+        settings.setdefault("viewport", {"width": 1280, "height": 800})
+        self.profiles, self.settings, self.address = profiles, settings, address
+        self.context = profiles.take(**settings)
         self.page = self.context.new_page()
         self.page.set_default_timeout(PATIENCE_MS)
         self.requests: list[Any] = []
@@ -116,6 +162,12 @@ class Visit:
         )
         return self.ready()
 
+    def history(self) -> Visit:
+        """Open the history; it has come when this returns."""
+        self.page.keyboard.press("h")
+        self.page.wait_for_selector("dialog[data-dialog=history][open]")
+        return self.steady()
+
     def text(self, selector: str) -> str:
         """The text of the first element that matches."""
         return self.page.inner_text(selector)
@@ -132,10 +184,34 @@ class Visit:
 
     def close(self) -> None:
         """Close the window; no error may have happened, no request may have left the machine."""
-        self.context.close()
+        self.profiles.give_back(self.context, urljoin(self.address, "/"), **self.settings)
         assert self.faults == []
         for request in self.requests:
             assert request.url.startswith(("http://127.0.0.1", "blob:http://127.0.0.1", "data:"))
+
+
+def faults(page: Any, state: str, *, dark: bool = False) -> list[str]:
+    """What axe-core finds wrong with the page as it stands.
+
+    Args:
+        page: Playwright's.
+        state: what it is called in what comes back.
+        dark: look at it in the dark scheme too, by the rules that depend on colours.
+    """
+    if not page.evaluate("typeof axe !== 'undefined'"):
+        page.evaluate(AXE.read_text())
+    found = page.evaluate(_RUN, TAGS)
+    assert found["passes"] > 10
+    wrong = [f"{state}: {violation}" for violation in found["violations"]]
+    if not dark:
+        return wrong
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function("document.body.classList.contains('dark')")  # Gradio follows
+    night = page.evaluate(_RUN, COLOURS)
+    page.emulate_media(color_scheme="light")
+    page.wait_for_function("!document.body.classList.contains('dark')")
+    assert night["passes"] > 0
+    return wrong + [f"{state}, dark: {violation}" for violation in night["violations"]]
 
 
 def votes_of(db: Path, name: str) -> list:

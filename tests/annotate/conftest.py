@@ -18,7 +18,7 @@ from annotate.desk import Desk
 from annotate.protocol import Protocol
 from data.records import Record
 from data.store import Store, add
-from tests.annotate.browsing import Visit, served
+from tests.annotate.browsing import Profiles, Visit, served
 from tests.annotate.site import PASSWORD, Site, besieged, sign_in
 from tests.annotate.world import fill
 
@@ -83,12 +83,18 @@ def blind(make_db, tmp_path_factory) -> Iterator[tuple[str, Path]]:
         yield address, db
 
 
+@pytest.fixture(scope="session")
+def profiles(browser) -> Profiles:
+    """Browser profiles for all tests of a process."""
+    return Profiles(browser)
+
+
 @pytest.fixture
-def visit(browser) -> Iterator:
+def visit(profiles) -> Iterator:
     visits: list[Visit] = []
 
     def opened(address: str, name: str | None = None, **context) -> Visit:
-        visits.append(Visit(browser, address, **context))
+        visits.append(Visit(profiles, address, **context))
         return visits[-1].enter(name) if name else visits[-1]
 
     yield opened

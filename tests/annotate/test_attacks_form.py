@@ -161,7 +161,7 @@ def test_a_link_or_an_image_does_nothing(guarded, path):
 def test_the_description_of_the_interface_has_our_routes_only(guarded):
     paths = httpx.get(f"{guarded}/openapi.json", timeout=60).json()["paths"]
     assert "/api/vote" in paths
-    assert all(path.startswith(("/api/", "/clip/")) for path in paths)
+    assert all(path.startswith(("/api/", "/clip/", "/image/")) for path in paths)
     for path in ("/docs", "/redoc", "/gradio_api/openapi.json"):
         assert httpx.get(guarded + path, timeout=60).status_code == 404
 

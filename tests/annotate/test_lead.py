@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from data import agree
 from data.records import Run
 from data.store import Store, add
-from tests.annotate.browsing import PHONE
+from tests.annotate.browsing import faults
 from tests.annotate.crowd import (
     MALICE,
     START_MS,
@@ -26,7 +25,6 @@ from tests.annotate.crowd import (
 from tests.annotate.site import opened
 
 pytestmark = pytest.mark.browser
-STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 GONE = Run(
     id="0123456789ab", kind="vader", config={}, code="x", folder="/nowhere/v", started_ms=START_MS
 )
@@ -93,28 +91,22 @@ def addresses(place: Path) -> list[str]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(look, place, scheme):
-    """Over whole pages, with the parts that are Gradio's own."""
-    settings = {"color_scheme": scheme, "viewport": {"width": 1280, "height": 900}}
-    page = look("", **settings)
+def test_axe_finds_nothing_and_a_phone_scrolls_no_page_sideways(look, place):
+    """Over whole pages, with the parts that are Gradio's own; each is opened once."""
+    desk, phone = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+    page = look("", viewport=desk, is_mobile=True, has_touch=True)
     for path in addresses(place):
+        page.set_viewport_size(desk)
         page.goto(page.url.split("/lead/")[0] + f"/lead/{path}")
         page.wait_for_selector("text=Between people" if path == "agreement" else ".ll-nav")
-        page.wait_for_timeout(400)
-        found = Axe().run(page, options={"runOnly": STANDARDS}).response["violations"]
-        told = [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found]
-        assert told == [], (path, told)
-
-
-def test_a_phone_shows_every_page_without_scrolling_sideways(look, place):
-    page = look("", **PHONE)
-    for path in addresses(place):
-        page.goto(page.url.split("/lead/")[0] + f"/lead/{path}")
-        page.wait_for_selector(".ll-nav")
-        page.wait_for_timeout(300)
-        widest = page.evaluate("document.documentElement.scrollWidth")
-        assert widest <= 390, (path, widest)
+        assert faults(page, path, dark=True) == []
+        page.set_viewport_size(phone)
+        widest = page.evaluate(
+            "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame("
+            "() => done([innerWidth, document.documentElement.scrollWidth]))))"
+        )
+        assert widest[0] == 390, path
+        assert widest[1] <= 390, (path, widest)
 
 
 def test_the_overview_tells_who_did_what(look):

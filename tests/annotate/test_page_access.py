@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-import axe_playwright_python
 import pytest
 
 from annotate.identity import fingerprint
 from data.store.entrances import Invitation
 from data.store.people import People
-from tests.annotate.browsing import PHONE, decide, served, votes_of
+from tests.annotate.browsing import PHONE, decide, faults, served, votes_of
 from tests.annotate.site import admit
 from tests.annotate.working import with_known
 
 pytestmark = pytest.mark.browser
 
-AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
-TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-CONTEXTS = {"light": {}, "dark": {"color_scheme": "dark"}, "phone": PHONE}
+CONTEXTS = {"desk": {}, "phone": PHONE}
+"""On the desk every state is looked at in both colour schemes, without another visit."""
 CAMPAIGN = {
     "title": "Street scenes",
     "guideline": "Watch both in full.\n\n- Judge what you see\n- A tie is an answer",
@@ -29,19 +28,37 @@ CAMPAIGN = {
 }
 
 
-def faults(me, state: str) -> list[str]:
-    """What axe-core finds wrong with the page as it stands; prints the count of its checks."""
-    if not me.page.evaluate("typeof axe !== 'undefined'"):
-        me.page.evaluate(AXE.read_text())
-    me.page.wait_for_timeout(150)  # a button that was just freed is still fading in
-    found = me.page.evaluate(
-        "tags => axe.run(document, { runOnly: tags }).then(({ violations, passes }) => ({"
-        " passes: passes.length, violations: violations.map((v) => `${v.id}: ` +"
-        " v.nodes.map((n) => `${n.target} ${n.failureSummary}`).join(' | ')) }))",
-        TAGS,
+@pytest.fixture(scope="module")
+def asking(make_db, tmp_path_factory) -> Iterator[tuple[str, Path]]:
+    """A site that asks all that a campaign can ask."""
+    db = make_db(tmp_path_factory.mktemp("asking"))
+    decide(db, **CAMPAIGN, blind=0.0)
+    with served(db) as address:
+        yield address, db
+
+
+@pytest.fixture(scope="module")
+def entrance(make_db, tmp_path_factory) -> Iterator[str]:
+    """A site with accounts and an invitation that is open."""
+    db = make_db(tmp_path_factory.mktemp("entrance"))
+    admit(db, {"Ada": "admin"})
+    people = People.of(db)
+    later = time.time_ns() // 10**6 + 3_600_000
+    people.invitations.add(
+        Invitation(hash=fingerprint("sent"), role="annotator", name="", expires_ms=later)
     )
-    assert found["passes"] > 10
-    return [f"{state}: {violation}" for violation in found["violations"]]
+    people.close()
+    with served(db, blind=0.0) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def practice(make_db, world, tmp_path_factory) -> Iterator[str]:
+    """A site with a practice round."""
+    db = make_db(tmp_path_factory.mktemp("practice"), with_known(world.records, "practice", 2))
+    decide(db, practice=2, blind=0.0)
+    with served(db) as address:
+        yield address
 
 
 def test_axe_does_find_a_fault_that_is_there(visit, shown):
@@ -49,90 +66,87 @@ def test_axe_does_find_a_fault_that_is_there(visit, shown):
     me.page.evaluate("document.querySelector('.sl-scrub').removeAttribute('aria-label')")
     me.page.evaluate("document.querySelector('.sl-scrub').removeAttribute('title')")
     me.page.evaluate("document.querySelector('.sl-prompt').style.color = '#bbb'")
-    found = " ".join(faults(me, "spoilt"))
-    assert "label:" in found
-    assert "color-contrast:" in found
+    me.page.add_style_tag(
+        content="@media (prefers-color-scheme: dark) { .sl-brand { color: #222 } }"
+    )
+    found = " ".join(faults(me.page, "spoilt", dark=True))
+    assert "spoilt: label:" in found
+    assert "spoilt: color-contrast:" in found
+    assert ".sl-prompt" in found
+    assert ".sl-brand" in found.split("spoilt, dark: color-contrast:")[1]
 
 
 @pytest.mark.parametrize("look", CONTEXTS)
-def test_axe_finds_nothing_in_any_state(visit, make_db, tmp_path, look):
-    db = make_db(tmp_path)
-    decide(db, **CAMPAIGN, blind=0.0)
-    with served(db) as address:
-        me = visit(address, **CONTEXTS[look])
-        wrong = faults(me, "ask")
-        me.enter("Ada")
-        wrong += faults(me, "guide")
-        me.press("Escape").ready()
-        me.page.keyboard.press("z")
-        wrong += faults(me, "pair, a question, enlarged")
-        me.press("z", "z", "1", "i")
-        wrong += faults(me, "pair, overall, strength, raw values")
-        for key, name in (("m", "remark"), ("s", "skip"), ("?", "keys"), ("h", "history")):
-            me.press(key)
-            wrong += faults(me, name)
-            me.press("Escape")
-        me.key("2")
-        me.press("h")
-        wrong += faults(me, "history with answers")
-        me.press("Enter")
-        me.says(".sl-editing", "earlier answer")
-        wrong += faults(me, "editing")
+def test_axe_finds_nothing_in_any_state(visit, asking, look):
+    address, db = asking
+    me = visit(address, **CONTEXTS[look])
+
+    def wrong_in(state: str) -> list[str]:
+        return faults(me.page, state, dark=look == "desk")
+
+    wrong = wrong_in("ask")
+    me.enter(look)
+    wrong += wrong_in("guide")
+    me.press("Escape").ready()
+    me.page.keyboard.press("z")
+    wrong += wrong_in("pair, a question, enlarged")
+    me.press("z", "z", "1", "i")
+    wrong += wrong_in("pair, overall, strength, raw values")
+    for key, name in (("m", "remark"), ("s", "skip"), ("?", "keys"), ("h", "history")):
+        me.press(key)
+        wrong += wrong_in(name)
         me.press("Escape")
-        me.page.wait_for_selector(".sl-editing", state="hidden")
-        for _ in range(7):
-            me.ready().key("x")
-        me.state("idle")
-        wrong += faults(me, "idle")
+    me.key("2")
+    me.history()
+    wrong += wrong_in("history with answers")
+    me.press("Enter")
+    me.says(".sl-editing", "earlier answer")
+    wrong += wrong_in("editing")
+    me.press("Escape")
+    me.page.wait_for_selector(".sl-editing", state="hidden")
+    for _ in range(7):
+        me.ready().key("x")
+    me.state("idle")
+    wrong += wrong_in("idle")
     assert wrong == []
-    assert len(votes_of(db, "ada")) == 8
+    assert len(votes_of(db, look)) == 8
 
 
 @pytest.mark.parametrize("look", CONTEXTS)
 def test_axe_finds_nothing_on_a_blind_pair_and_its_reveal(visit, blind, look):
-    me = visit(blind[0], **CONTEXTS[look]).enter(f"Bo {look}").patient()
-    wrong = faults(me, "blind")
+    me, dark = visit(blind[0], **CONTEXTS[look]).enter(f"Bo {look}").patient(), look == "desk"
+    wrong = faults(me.page, "blind", dark=dark)
     me.press("1").state("due")
-    wrong += faults(me, "due")
+    wrong += faults(me.page, "due", dark=dark)
     me.page.click("[data-act=agree]:visible")
     me.state("reveal").ready()
-    wrong += faults(me, "reveal")
+    wrong += faults(me.page, "reveal", dark=dark)
     assert wrong == []
 
 
 @pytest.mark.parametrize("look", CONTEXTS)
-def test_axe_finds_nothing_where_one_signs_in(visit, db, look):
-    admit(db, {"Ada": "admin"})
-    people = People.of(db)
-    later = time.time_ns() // 10**6 + 60_000
-    people.invitations.add(
-        Invitation(hash=fingerprint("sent"), role="annotator", name="", expires_ms=later)
-    )
-    people.close()
-    with served(db, blind=0.0) as address:
-        me = visit(address, **CONTEXTS[look])
-        me.says(".sl-ask h1", "Sign in")
-        wrong = faults(me, "sign in")
-        me.page.fill("input[name=name]", "Ada")
-        me.page.fill("input[name=password]", "wrong")
-        me.page.keyboard.press("Enter")
-        me.says(".sl-ask-error", "wrong")
-        wrong += faults(me, "a wrong password")
-        invited = visit(f"{address}#invite=sent", **CONTEXTS[look])
-        invited.says(".sl-ask h1", "Welcome")
-        wrong += faults(invited, "invitation")
+def test_axe_finds_nothing_where_one_signs_in(visit, entrance, look):
+    me, dark = visit(entrance, **CONTEXTS[look]), look == "desk"
+    me.says(".sl-ask h1", "Sign in")
+    wrong = faults(me.page, "sign in", dark=dark)
+    me.page.fill("input[name=name]", "Ada")
+    me.page.fill("input[name=password]", "wrong")
+    me.page.keyboard.press("Enter")
+    me.says(".sl-ask-error", "wrong")
+    wrong += faults(me.page, "a wrong password", dark=dark)
+    me.page.goto("about:blank")
+    me.page.goto(f"{entrance}#invite=sent")
+    me.state("ask").says(".sl-ask h1", "Welcome")
+    wrong += faults(me.page, "invitation", dark=dark)
     assert wrong == []
 
 
 @pytest.mark.parametrize("look", CONTEXTS)
-def test_axe_finds_nothing_in_practice(visit, make_db, world, tmp_path, look):
-    db = make_db(tmp_path, with_known(world.records, "practice", 2))
-    decide(db, practice=2, blind=0.0)
-    with served(db) as address:
-        me = visit(address, **CONTEXTS[look], reduced_motion="reduce").enter("Pam")
-        wrong = faults(me, "practice")
-        me.press("3").state("feedback").steady()
-        wrong += faults(me, "feedback")
+def test_axe_finds_nothing_in_practice(visit, practice, look):
+    me = visit(practice, **CONTEXTS[look], reduced_motion="reduce").enter(f"Pam {look}")
+    wrong = faults(me.page, "practice", dark=look == "desk")
+    me.press("3").state("feedback").steady()
+    wrong += faults(me.page, "feedback", dark=look == "desk")
     assert wrong == []
 
 

@@ -86,7 +86,7 @@ def test_three_undos_in_a_row_then_the_history_and_an_edit(visit, shown):
     assert len(set(prompts)) == 3
     assert me.page.is_disabled(".sl-minor [data-act=undo]")
     me.key("1").key("2")
-    me.press("h").says("dialog", "Your last answers")
+    me.history().says("dialog", "Your last answers")
     listed = me.page.locator(".sl-history li").all_inner_texts()
     assert len(listed) == 2
     assert "right better" in listed[0].lower()
@@ -97,7 +97,7 @@ def test_three_undos_in_a_row_then_the_history_and_an_edit(visit, shown):
     )
     me.press("Escape")  # leave it as it is
     me.page.wait_for_selector(".sl-editing", state="hidden")
-    me.ready().press("h", "ArrowDown", "Enter").says(".sl-editing", "earlier answer").ready()
+    me.ready().history().press("ArrowDown", "Enter").says(".sl-editing", "earlier answer").ready()
     edited = me.text(".sl-prompt")
     me.press("3")
     me.page.wait_for_selector(".sl-editing", state="hidden")
@@ -106,7 +106,7 @@ def test_three_undos_in_a_row_then_the_history_and_an_edit(visit, shown):
     assert (changed.outcome, changed.revises) == ("tie", first.id)
     assert second.outcome == "preference"
     assert me.text(".sl-counts").startswith("2 done")
-    me.press("h")
+    me.history()
     newest = me.page.locator(".sl-history li").all_inner_texts()
     row = next(line for line in newest if edited in line)
     assert "tie" in row.lower()

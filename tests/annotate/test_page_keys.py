@@ -95,7 +95,7 @@ def test_a_score_that_is_due_comes_with_its_own_pair_where_a_prompt_has_many(
         ).ready()
         me.press("2").state("due")
         scored, waits = me.video("video.src"), votes_of(db, "dup")[-1]
-        me.press("h", "ArrowDown", "Enter").says(".sl-editing", "earlier answer").ready()
+        me.history().press("ArrowDown", "Enter").says(".sl-editing", "earlier answer").ready()
         assert me.video("video.src") != scored
         me.press("Escape").state("reveal").ready()
         assert me.video("video.src") == scored
@@ -115,7 +115,7 @@ def test_what_is_told_in_passing_moves_no_clip_and_editing_fits(visit, shown, de
     assert covered["y"] + covered["height"] <= before[0]["y"]
     me.press("Escape")
     assert not me.page.is_visible(".sl-notice")
-    me.key("1").press("h", "Enter").says(".sl-editing", "earlier answer").ready()
+    me.key("1").history().press("Enter").says(".sl-editing", "earlier answer").ready()
     leave = me.page.locator(".sl-leave").bounding_box()
     wide = me.page.viewport_size["width"]
     assert leave["x"] + leave["width"] <= wide

@@ -16,28 +16,48 @@ from pathlib import Path
 import pytest
 
 from annotate import server
-from data.records import Candidate, Pair, Prompt
+from data.records import Candidate, Pair, Prompt, Record
 from data.store import add
 from tests.annotate.browsing import PHONE, served, votes_of
 
 pytestmark = pytest.mark.browser
 WICKED = "<img src=x onerror='window.hacked=1'> ${hacked} {{hacked}} <b>bold</b> "
+ODD = {
+    "markup": WICKED + "many words " * 440,
+    "unbroken": "unbroken" * 250,
+    "right to left": "שלום עולם, חתול אדום רץ",
+    "signs": "🦊🎬 ‮reversed‬ é ﷽",
+    "no spaces": "一只红色的猫在山坡上奔跑，镜头缓慢推进。" * 12,
+}
 
 
-def test_prompts_are_text_however_they_look(visit, browser, world, make_db, tmp_path):
-    clips = [record for record in world.records if isinstance(record, Candidate)][:2]
-    long = Prompt(text=WICKED + "many words " * 440)
-    pair = Pair.of(clips[0].sha256, clips[1].sha256, prompt=long.id)
-    db = make_db(tmp_path, [long, *clips, pair])
-    with served(db) as address:
-        me = visit(address, "Eve")
-        assert me.text(".sl-prompt").startswith(WICKED[:40])
-        assert me.page.evaluate("window.hacked") is None
-        box = me.page.locator(".sl-prompt").bounding_box()
-        votes = me.page.locator(".sl-answers").bounding_box()
-        assert box["height"] < 140  # five lines: it scrolls inside
-        assert votes["y"] + votes["height"] <= 800
-        assert me.text(".sl-opinion h2") == "Not scored"
+def test_prompts_of_any_script_length_and_direction_are_text_and_stay_in_their_box(
+    visit, world, make_db, tmp_path
+):
+    clips = iter([record for record in world.records if isinstance(record, Candidate)])
+    records: list[Record] = []
+    for text in ODD.values():
+        prompt, one, other = Prompt(text=text), next(clips), next(clips)
+        pair = Pair.of(one.sha256, other.sha256, prompt=prompt.id)
+        records += [prompt, one, other, pair]
+    with served(make_db(tmp_path, records)) as address:
+        me = visit(address).enter(f"{WICKED[:40]}🦊")
+        assert me.text(".sl-me").startswith("<img src=x")
+        seen = set()
+        for _ in ODD:
+            text = me.page.text_content(".sl-prompt")
+            seen.add(text)
+            assert me.page.evaluate("window.hacked") is None
+            assert me.text(".sl-opinion h2") == "Not scored"
+            box = me.page.locator(".sl-prompt").bounding_box()
+            votes = me.page.locator(".sl-answers").bounding_box()
+            assert box["height"] < 140, text  # five lines: it scrolls inside
+            assert votes["y"] + votes["height"] <= 800, text
+            assert me.page.evaluate("document.documentElement.scrollWidth") <= 1280, text
+            inside = me.page.locator(".sl-prompt").evaluate("p => p.scrollWidth - p.clientWidth")
+            assert inside <= 0, text
+            me.key("x")
+        assert seen == set(ODD.values())
 
 
 def test_an_empty_database_says_what_to_run_and_new_pairs_appear_by_themselves(
@@ -90,6 +110,9 @@ def test_on_a_phone_everything_can_be_reached_by_thumb(visit, shown):
     left, right = (box.bounding_box() for box in me.page.locator(".sl-frame").all())
     assert left["y"] == right["y"]
     assert (left["width"], left["height"]) == (right["width"], right["height"])
+    me.page.set_viewport_size({"width": 844, "height": 390})  # on its side
+    me.page.wait_for_function("document.querySelector('.sl-bench').clientHeight > 140")
+    assert me.page.evaluate("document.documentElement.scrollWidth") <= 844
     me.page.tap("[data-act=right]:visible")
     me.page.wait_for_function("document.querySelector('.sl-counts').textContent.startsWith('1')")
     (vote,) = votes_of(db, "pia")
@@ -138,19 +161,6 @@ def test_slow_clips_say_that_they_load_and_can_be_skipped(visit, shown):
     me.page.reload()
     me.state("pair").ready()
     assert not me.page.is_visible(".sl-waits")
-
-
-@pytest.mark.parametrize("text", ["שלום עולם, חתול אדום רץ", "🦊🎬 ‮reversed‬ é ﷽"])
-def test_any_script_and_direction_stays_in_its_box(visit, world, make_db, tmp_path, text):
-    clips = [record for record in world.records if isinstance(record, Candidate)][:2]
-    prompt = Prompt(text=text)
-    pair = Pair.of(clips[0].sha256, clips[1].sha256, prompt=prompt.id)
-    with served(make_db(tmp_path, [prompt, *clips, pair])) as address:
-        me = visit(address).enter(f"{WICKED[:40]}🦊")
-        assert me.text(".sl-prompt") == text
-        assert me.page.evaluate("document.documentElement.scrollWidth") <= 1280
-        assert me.page.evaluate("window.hacked") is None
-        assert me.text(".sl-me").startswith("<img src=x")
 
 
 class App:
@@ -219,6 +229,23 @@ def test_a_server_killed_in_the_middle_loses_and_doubles_nothing(visit, root, db
     assert [vote.outcome for vote in votes] == ["preference", "preference", "tie"]
     assert len({vote.pair for vote in votes}) == 3
     assert len(votes_of(db, "lou")) == 1
+
+
+def test_a_vote_that_did_not_arrive_outlives_the_page(visit, shown):
+    address, db = shown
+    me = visit(address, "Off")
+    me.page.route("**/api/vote", lambda route: route.abort())
+    me.page.keyboard.press("1")
+    me.says(".sl-notice", "kept here, not lost")
+    assert votes_of(db, "off") == []
+    me.page.goto("about:blank")
+    me.page.unroute("**/api/vote")
+    me.page.goto(address)
+    me.says(".sl-counts", "1 done")
+    (vote,) = votes_of(db, "off")
+    sent = [one.post_data_json["id"] for one in me.requests if one.url.endswith("/api/vote")]
+    assert len(sent) > 1
+    assert set(sent) == {vote.id}
 
 
 def test_the_screens_colours_can_be_read():

@@ -239,7 +239,7 @@ def test_openapi_lists_our_routes_alone_and_describes_each(db, open_site, visit)
     client = visit(open_site(db), build=server.build)
     spec = client.get("/openapi.json").json()
     assert {"/api/next", "/api/vote", "/api/export", "/api/progress"} <= set(spec["paths"])
-    assert all(path.startswith(("/api/", "/clip/")) for path in spec["paths"])
+    assert all(path.startswith(("/api/", "/clip/", "/image/")) for path in spec["paths"])
     for path, methods in spec["paths"].items():
         for method, route in methods.items():
             assert len(route.get("description", "")) > 20, (method, path)

@@ -168,6 +168,16 @@ def test_redundancy_is_people_per_pair_and_a_skip_leaves_the_slot_to_others(db, 
         assert bob.progress().left == PAIRS - 1
 
 
+def test_people_at_once_share_the_pairs_out_and_nobody_holds_one_too_many(db, open_desk):
+    desk, held = open_desk(db, blind=0.0, redundancy=2), Counter()
+    for number in range(2 * PAIRS + 1):
+        with desk.session(f"person {number}") as person:
+            showing = person.next()
+        held[showing and showing.pair.id] += 1
+    assert held.pop(None) == 1
+    assert list(held.values()) == [2] * PAIRS
+
+
 def test_progress_counts_what_is_done_left_and_today(db, open_desk):
     with open_desk(db, blind=0.0).session("anna") as anna:
         assert (anna.progress().done, anna.progress().left) == (0, PAIRS)
