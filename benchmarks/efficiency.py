@@ -1,6 +1,6 @@
 """How fast a reward rises: VADER, DPO and DDPO from one base on one reward (after VADER, fig. 4).
 
-    nice python -m benchmarks.efficiency --seeds 3 --out efficiency.json --figure efficiency.svg
+    nice python -m benchmarks.efficiency --search --out efficiency.json --figure efficiency.svg
 
 Every method starts from the built-in model, uses the same LoRA and the same train prompts, and may
 ask the reward the same number of times. A reward query is one clip that was scored: VADER and DDPO
@@ -13,10 +13,10 @@ method is trained on. Lines are means over training seeds, bands their 95 % inte
 What it shows: how reward, queries and time go together for these three on a small flow-matching
 model and one reward with a useful gradient. What it does not: that the clips are better (read the
 oracle), the same order on another model or reward, or the paper's figure, which is ModelScope with
-HPS after 100 steps. Learning rates are each method's own and were not searched (VADER's and DPO's
-are the commands' defaults; DDPO's is VADER's, three times its paper's). Seconds are of processor
-time in one thread, so that a busy machine changes them less than seconds of a clock; scoring and
-sampling are in them, evaluation is not.
+HPS after 100 steps. Learning rates are the commands' defaults, or with `--search` the best of three
+per method (`benchmarks.efficiency_search`). Seconds are of processor time in one thread, so that a
+busy machine changes them less than seconds of a clock; scoring and sampling are in them, evaluation
+and the search are not.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -37,6 +37,7 @@ import torch
 
 import scorers
 from benchmarks.efficiency_report import METHODS, Point, draw, show
+from benchmarks.efficiency_search import OWN, SEED, Tried, best, search, show_search
 from data import clips, shapes
 from data.console import say
 from data.records import Candidate, Pair, Preference, Prompt, Run
@@ -57,6 +58,8 @@ class Study:
     folder: Path
     train: list[str]
     unseen: list[str]
+    sampled: dict[int, tuple[list[Candidate], float]] = field(default_factory=dict)
+    """What `candidates` made, by seed."""
 
     def database(self, seed: int) -> str:
         """A database with the train prompts alone."""
@@ -71,13 +74,28 @@ class Study:
         options = self.options
         return [options.queries * (i + 1) // options.points for i in range(options.points)]
 
+    def candidates(self, seed: int) -> tuple[list[Candidate], float]:
+        """The base's clips that DPO labels, and the processor seconds that each took."""
+        if seed not in self.sampled:
+            options, begun = self.options, time.process_time()
+            prompts = self.folder / "train.txt"
+            prompts.write_text("".join(f"{text}\n" for text in self.train))
+            per_prompt = max(CANDIDATES, math.ceil(options.queries / len(self.train)))
+            job = sample.Config(
+                db=self.database(seed), model=options.model, prompts=str(prompts), n=per_prompt,
+                seed=seed, sampler_steps=options.sampler_steps,
+            )  # fmt: skip
+            made = sample.run(job)[: options.queries]
+            self.sampled[seed] = made, (time.process_time() - begun) / len(made)
+        return self.sampled[seed]
+
     def measured(self, adapter: Path | None) -> dict[str, float]:
         """Rewards and oracle score of an adapter, from the same noise each time."""
         options = self.options
         model = models.load(options.model)
         if adapter is not None:
             policy.load(model, adapter)
-        settings = sample.Config(model=options.model, steps=options.sampler_steps)
+        settings = sample.Config(model=options.model, sampler_steps=options.sampler_steps)
         made = {
             name: list(_sampled(model, settings, prompts))
             for name, prompts in (("train", self.train), ("unseen", self.unseen))
@@ -106,16 +124,21 @@ def _rewards(
     return scorers.load(name)(frames, list(prompts), [fps] * len(made)).mean(1).tolist()
 
 
-def online(study: Study, method: str, seed: int) -> Iterator[tuple[int, float, Path]]:
+def trained(study: Study, method: str, seed: int, lr: float) -> Iterator[tuple[int, float, Path]]:
+    """Queries, processor seconds and adapter of a method at every budget."""
+    return offline(study, seed, lr) if method == "dpo" else online(study, method, seed, lr)
+
+
+def online(study: Study, method: str, seed: int, lr: float) -> Iterator[tuple[int, float, Path]]:
     """VADER or DDPO: queries, processor seconds and adapter at every budget."""
     options = study.options
     shared = {
         "db": study.database(seed), "model": options.model, "reward": options.reward, "seed": seed,
-        "sampler_steps": options.sampler_steps, "batch": options.batch, "grid": 0,
+        "lr": lr, "sampler_steps": options.sampler_steps, "batch": options.batch, "grid": 0,
         "save_every": 10**6, "out": str(study.folder / f"{method}-{seed}"), "device": "cpu",
     }  # fmt: skip
     command: Any = {"vader": vader, "ddpo": ddpo}[method]
-    own = {"watch_clips": 0} if method == "vader" else {"lr": 1e-3}
+    own = {"watch_clips": 0} if method == "vader" else {}
     run: Run | None = None
     spent = 0.0
     for queries in study.budgets():
@@ -128,24 +151,16 @@ def online(study: Study, method: str, seed: int) -> Iterator[tuple[int, float, P
         yield queries, spent, Path(run.folder) / "adapter"
 
 
-def offline(study: Study, seed: int) -> Iterator[tuple[int, float, Path]]:
+def offline(study: Study, seed: int, lr: float) -> Iterator[tuple[int, float, Path]]:
     """DPO: the same, each budget trained anew on what its queries labelled."""
-    options, db, begun = study.options, study.database(seed), time.process_time()
-    prompts = study.folder / "train.txt"
-    prompts.write_text("".join(f"{text}\n" for text in study.train))
-    per_prompt = max(CANDIDATES, math.ceil(options.queries / len(study.train)))
-    job = sample.Config(
-        db=db, model=options.model, prompts=str(prompts), n=per_prompt, seed=seed,
-        steps=options.sampler_steps,
-    )  # fmt: skip
-    made = sample.run(job)[: options.queries]
-    each = (time.process_time() - begun) / len(made)
+    options, db = study.options, study.database(seed)
+    made, each = study.candidates(seed)
     for queries in study.budgets():
         begun = time.process_time()
         labels = labelled(db, made[:queries], options.reward)
         config = dpo.Config(
             db=db, model=options.model, labels="auto", steps=options.dpo_steps, weights="none",
-            held_out=0.0, evaluate_every=10**6, evaluate_pairs=1, save_every=10**6, grid=0,
+            lr=lr, held_out=0.0, evaluate_every=10**6, evaluate_pairs=1, save_every=10**6, grid=0,
             seed=seed, out=str(study.folder / f"dpo-{seed}"), device="cpu",
         )  # fmt: skip
         run = dpo.run(config, labels)
@@ -186,27 +201,45 @@ def labelled(db: str, made: Sequence[Candidate], reward: str) -> Labelled:
     )
 
 
-def run(options: argparse.Namespace, folder: Path, keep: Callable[[list[Point]], None]) -> None:
-    """Every method and seed; what is known is kept after each point."""
+def run(
+    options: argparse.Namespace, folder: Path, keep: Callable[[list[Point], list[Tried]], None]
+) -> None:
+    """Rates if asked for, then every method and seed; what is known is kept after each point."""
     scratch = str(folder / "prompts.duckdb")
     train, unseen = (
         [prompt.text for prompt in read(f"builtin:{options.prompts}", split, db=scratch)]
         for split in ("train", "test")
     )
     study = Study(options=options, folder=folder, train=train, unseen=unseen)
+    tried = [one for method in METHODS for one in rates(study, method)] if options.search else []
+    keep([], tried)
     base, points = study.measured(None), list[Point]()
     for seed in range(options.seeds):
         for method in METHODS:
             points.append(Point(method=method, seed=seed, queries=0, seconds=0.0, **base))
-            made = offline(study, seed) if method == "dpo" else online(study, method, seed)
-            for queries, seconds, adapter in made:
+            own = [one for one in tried if one.method == method]
+            lr = best(own) if own else OWN[method]
+            for queries, seconds, adapter in trained(study, method, seed, lr):
                 found = study.measured(adapter)
                 point = Point(
                     method=method, seed=seed, queries=queries, seconds=round(seconds, 1), **found
                 )
                 points.append(point)
-                keep(points)
+                keep(points, tried)
                 say(f"{point}")
+
+
+def rates(study: Study, method: str) -> list[Tried]:
+    """The learning rates that are tried for a method, each with all queries at once."""
+    whole = argparse.Namespace(**{**vars(study.options), "points": 1})
+
+    def means(lr: float) -> dict[str, float]:
+        [(_, _, adapter)] = trained(replace(study, options=whole), method, SEED, lr)
+        return study.measured(adapter)
+
+    found = search(method, means)
+    say(show_search(found))
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -224,19 +257,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--dpo-steps", type=int, default=75, help="optimizer steps of each DPO (default: 75)")
     add("--sampler-steps", type=int, default=12, help="of every method (default: 12)")
     add("--seeds", type=int, default=3, help="training seeds (default: 3)")
+    add("--search", action="store_true", help="a learning rate for each method first, of three")
     add("--out", type=Path, help="JSON file to write, after every point")
     add("--figure", type=Path, help="SVG file to write")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     found: list[Point] = []
 
-    def keep(points: list[Point]) -> None:
+    def keep(points: list[Point], tried: list[Tried]) -> None:
         found[:] = points
         if options.out:
-            rows = [asdict(point) for point in points]
-            settings = {name: str(value) for name, value in vars(options).items()}
-            options.out.write_text(json.dumps({"options": settings, "points": rows}, indent=1))
-        if options.figure:
+            parts = {
+                "options": {name: str(value) for name, value in vars(options).items()},
+                "search": [asdict(one) for one in tried],
+                "points": [asdict(point) for point in points],
+            }
+            options.out.write_text(json.dumps(parts, indent=1))
+        if options.figure and points:
             draw(points, options.figure)
 
     with tempfile.TemporaryDirectory() as folder:

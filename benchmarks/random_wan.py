@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import (
@@ -19,6 +20,10 @@ from diffusers import (
 )
 from transformers import T5Tokenizer, UMT5Config, UMT5EncoderModel
 
+SIZES: dict[str, Any] = {
+    "num_attention_heads": 12, "attention_head_dim": 128, "ffn_dim": 8960, "num_layers": 30,
+}  # fmt: skip
+"""Of the denoiser; the library's own defaults are the rest."""
 WORDS = ("a", "red", "blue", "circle", "square")
 
 
@@ -33,9 +38,7 @@ def pipeline(device: str, dtype: torch.dtype) -> WanPipeline:
     tokenizer = T5Tokenizer(vocab=words, extra_ids=0)
     tokenizer.model_max_length = 512
     with _on(device, dtype):
-        transformer = WanTransformer3DModel(
-            num_attention_heads=12, attention_head_dim=128, ffn_dim=8960, num_layers=30
-        )
+        transformer = WanTransformer3DModel(**SIZES)
         vae = AutoencoderKLWan()
         text = UMT5EncoderModel(
             UMT5Config(vocab_size=8, d_model=4096, d_kv=8, d_ff=64, num_layers=1, num_heads=2)

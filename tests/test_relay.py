@@ -44,7 +44,7 @@ def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("relay")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        call(sample, "--db prefs.duckdb --prompts builtin:6 -n 2 --steps 6")
+        call(sample, "--db prefs.duckdb --prompts builtin:6 -n 2 --sampler-steps 6")
         call(score, "--db prefs.duckdb --profile shapes")
         call(pair, "--db prefs.duckdb --profile shapes --strategy best-worst")
         with Store.own("prefs.duckdb") as owner:
@@ -81,7 +81,7 @@ def test_a_second_start_adds_nothing(relay: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.chdir(relay)
     before = digests(relay)
-    call(sample, "--db prefs.duckdb --prompts builtin:6 -n 2 --steps 6")
+    call(sample, "--db prefs.duckdb --prompts builtin:6 -n 2 --sampler-steps 6")
     call(score, "--db prefs.duckdb --profile shapes")
     call(pair, "--db prefs.duckdb --profile shapes --strategy best-worst")
     assert digests(relay) == before

@@ -116,7 +116,7 @@ def resume(run_folder: str, steps: int | None = None) -> Run:
     changes = {} if steps is None else {"steps": steps}
     group = distributed.join()
     folder = group.from_main(lambda: runs.reopen(run_folder, "ddpo", changes))
-    config = Config(**folder.record.config)
+    config = folder.settings(Config)
     distributed.demand_equal_shares(config.batch, group)
     prompts = reward_run.begun(folder)
     parts = _prepared(config, group, prompts)

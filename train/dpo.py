@@ -107,7 +107,7 @@ def resume(run_folder: str, steps: int | None = None) -> Run:
     changes = {} if steps is None else {"steps": steps}
     group = distributed.join()
     folder = group.from_main(lambda: runs.reopen(run_folder, "dpo", changes))
-    config = Config(**folder.record.config)
+    config = folder.settings(Config)
     distributed.demand_equal_shares(config.batch, group)
     kept = folder.folder / "labels.jsonl"
     labelled = group.from_main(lambda: relabelled(config.db, kept, folder.record.snapshot))
@@ -159,6 +159,8 @@ def _train(
         raise UserError(
             f"The run has had {first} steps already; --steps is {config.steps}, below it"
         )
+    if first == config.steps:
+        say(f"All {first} steps are done; to go on: --resume {folder.folder} --steps N, N above it")
     folder.rewind(first)
     shown = dict.fromkeys(label.prompt for label in (*held_out, *train))
     prompts = [labelled.prompts[prompt].text for prompt in shown]

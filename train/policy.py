@@ -19,6 +19,8 @@ from the reference).
 from __future__ import annotations
 
 import json
+import logging
+import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -211,15 +213,31 @@ def _load(model: VideoModel, adapter: Path, name: str) -> None:
             "or a LoRA's .safetensors file."
         )
     try:
-        model.lora.load(folder, file.name, name)
+        with _unsaid():
+            model.lora.load(folder, file.name, name)
         for part, network in model.components.items():
             if name not in getattr(network, "peft_config", {}):
                 raise ValueError(f"none of its weights is of the {part}")
+            if any(weight.is_meta for weight in network.parameters()):
+                raise ValueError(f"weights of the {part} are missing in it")
     except (ValueError, RuntimeError, KeyError, OSError, SafetensorError) as error:
         raise UserError(
-            f"Adapter {adapter} does not fit model {model.name}: {error}. Use it with the model "
-            "that it was trained on."
+            f"Adapter {adapter} does not fit model {model.name}: "
+            f"{textwrap.shorten(str(error).strip('. '), 300)}. Use it with the model that it was "
+            "trained on."
         ) from error
+
+
+@contextmanager
+def _unsaid() -> Iterator[None]:
+    """Within: diffusers does not say over many lines what is raised, and said in one."""
+    log = logging.getLogger("diffusers.loaders")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -252,7 +252,6 @@ def _alone(folder: Path) -> Iterator[None]:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line of this module."""
     options = parser(Config, "python -m train.sample", __doc__ or "")
-    options.add_argument("-n", dest="n", type=int, metavar="N", help="the same as --n")
     config = Config(**vars(options.parse_args(argv)))
     made = run(config)
     say(f"{len(made)} new clips in {clips.clip_folder(config.db)}")

@@ -94,7 +94,7 @@ def resume(run_folder: str, steps: int | None = None) -> Run:
     changes = {} if steps is None else {"steps": steps}
     group = distributed.join()
     folder = group.from_main(lambda: runs.reopen(run_folder, "vader", changes))
-    config = Config(**folder.record.config)
+    config = folder.settings(Config)
     prompts = reward_run.begun(folder)
     parts = reward_run.rolling(config, group, prompts)
     with explained(folder.folder, _LESS), group.writing(folder) as mine:

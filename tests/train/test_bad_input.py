@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 import torch
 
+from data import export
 from tests.train import world
 from train import dpo
 from train.policy import WEIGHTS
 from train.preference import evaluate, labelled, loop
 from train.preference.labelled import Weighting
+from train.run import runs
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +76,38 @@ class TestClips:
         assert option in line
 
 
+class TestDatabase:
+    def test_that_is_not_there(
+        self, arguments: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        """The same words as every other command's."""
+        nowhere = str(tmp_path / "nowhere.duckdb")
+        line = refused([*arguments, "--db", nowhere], capsys)
+        assert export.main(["--db", nowhere, "--out", str(tmp_path / "out")]) == 2
+        assert capsys.readouterr().err.strip() == line
+        assert "nowhere.duckdb does not exist" in line
+        assert not list(tmp_path.iterdir())
+
+
+class TestAdapter:
+    def test_a_file_of_something_else(
+        self, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Found out before there is a run."""
+        (tmp_path / "votes.csv").write_text("left,right\n")
+        line = refused([*arguments, "--from-adapter", str(tmp_path / "votes.csv")], capsys)
+        assert "votes.csv is no LoRA's file" in line
+        assert not (tmp_path / "runs").exists()
+
+    def test_a_run_without_one(
+        self, arguments: list[str], db: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        begun = runs.begin(db, "dpo", {}, out=tmp_path / "begun").record.id
+        line = refused([*arguments, "--from-adapter", f"dpo-{begun}"], capsys)
+        assert f"run {begun} has no adapter in" in line
+        assert "--resume" in line
+
+
 class TestVotes:
     def test_none(self, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         line = refused([*arguments, "--labels", "human"], capsys)
@@ -117,6 +151,19 @@ class TestModel:
         self, arguments: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert "'nowhere'" in refused([*arguments, "--model", "nowhere"], capsys)
+
+    def test_of_a_hub_that_does_not_answer(
+        self, arguments: list[str], capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        """The hub is asked once: nobody waits for it to come back."""
+        nobody = "http://127.0.0.1:9/{repo_id}/{revision}/{filename}"
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", nobody)
+        monkeypatch.setattr("time.sleep", lambda _: pytest.fail("it waits to ask again"))
+        line = refused([*arguments, "--model", "somebody/nothing"], capsys)
+        assert "somebody/nothing" in line
+        assert "the network" in line
 
     @pytest.mark.parametrize(
         ("given", "says"),

@@ -13,6 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 
 import scorers
 from data.errors import UserError
+from tests.train import families
 from tests.train.bright import TEXTS, Brightness
 from train.reward import budget, forecast, reward_run, vader_config
 from train.reward.backprop import Draws
@@ -158,3 +159,30 @@ def test_a_scorer_that_asks_for_values_is_named(tiny_folder: Path, monkeypatch: 
     monkeypatch.setattr(scorers, "load_reward", lambda name, **_: Asking())
     _, step = stepping(tiny_folder, score_frames="first")
     assert forecast.counted(step, TEXTS[0], ()).uncounted == ("bright",)
+
+
+@pytest.mark.usefixtures("rewarded")
+class TestTheDefault:
+    def test_it_is_said_in_one_line_but_not_of_shapes(
+        self, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
+    ):
+        assert vader_config.Config().plan == "say"
+        reward_run.rolling(config(tiny_folder, plan="say"), ALONE, TEXTS)
+        assert capsys.readouterr().out.startswith("Expected: --checkpointing none --micro 4: ")
+        reward_run.rolling(config(Path("shapes"), plan="say"), ALONE, TEXTS)
+        assert capsys.readouterr().out == ""
+
+    def test_a_model_that_cannot_be_counted_is_named_and_trained(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ):
+        """Wan 2.2 chooses its expert by the noise level's value, which is not known here."""
+        folder = families.module("wan22").save(tmp_path / "wan22")
+        made = reward_run.rolling(config(folder, plan="say", checkpointing="blocks"), ALONE, TEXTS)
+        (said,) = capsys.readouterr().out.splitlines()
+        assert said.startswith("--plan cannot count a step of wan22 (aten.")
+        networks: list[Any] = list(made.policy.model.components.values())
+        assert all(network.gradient_checkpointing for network in networks)
+        assert (made.config.plan, made.config.micro) == ("say", None)
+        assert made.rolled(DRAWS).rewards.isfinite().all()
+        with pytest.raises(UserError, match="--plan cannot count a step of wan22"):
+            reward_run.rolling(config(folder, plan="auto"), ALONE, TEXTS)

@@ -43,7 +43,7 @@ def clips(folder: Path) -> dict[str, Candidate]:
     """Two per prompt, by hash."""
     made = sample.run(
         sample.Config(
-            db=str(folder / "prefs.duckdb"), model=str(folder / "model"), n=2, steps=1,
+            db=str(folder / "prefs.duckdb"), model=str(folder / "model"), n=2, sampler_steps=1,
             guidance=1.0, prompts=str(folder / "prompts.csv"),
         )
     )  # fmt: skip

@@ -37,8 +37,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table(made / "train.csv", {"a red square": "grey.png"})
     table(made / "test.csv", dict(zip(HELD_OUT, ("red.png", "blue.png"), strict=True)))
     config = sample.Config(
-        db=str(made / "prefs.duckdb"), model=str(made / "model"), n=2, steps=1, guidance=1.0,
-        prompts=str(made / "train.csv"),
+        db=str(made / "prefs.duckdb"), model=str(made / "model"), n=2, sampler_steps=1,
+        guidance=1.0, prompts=str(made / "train.csv"),
     )  # fmt: skip
     one, other = sample.run(config)
     with Store.open(config.db) as store:

@@ -45,8 +45,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def config(folder: Path) -> sample.Config:
     return sample.Config(
-        db=str(folder / "prefs.duckdb"), model=str(folder / "model"), n=2, steps=1, guidance=1.0,
-        prompts=str(folder / "prompts.csv"),
+        db=str(folder / "prefs.duckdb"), model=str(folder / "model"), n=2, sampler_steps=1,
+        guidance=1.0, prompts=str(folder / "prompts.csv"),
     )  # fmt: skip
 
 

@@ -189,3 +189,22 @@ class TestContinued:
         save_file(weights, tmp_path / WEIGHTS)
         with pytest.raises(UserError, match="none of its weights is of the transformer"):
             continue_from(tiny_model, tmp_path)
+
+    @pytest.mark.parametrize("wrong", ["shape", "missing"])
+    def test_one_of_another_model_is_refused_in_a_line(
+        self, tiny_model: VideoModel, tiny_folder: Path, tmp_path: Path, wrong: str,
+        capfd: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
+        file = attach(tiny_model, rank=2, alpha=2, seed=0).save(tmp_path)
+        weights = load_file(file)
+        if wrong == "shape":
+            weights = {key: torch.zeros(*(n + 1 for n in x.shape)) for key, x in weights.items()}
+        else:
+            del weights[min(weights)]
+        save_file(weights, file)
+        capfd.readouterr()
+        with pytest.raises(UserError, match="does not fit") as refused:
+            continue_from(models.load(str(tiny_folder)), tmp_path)
+        assert "\n" not in str(refused.value)
+        assert len(str(refused.value)) < 600
+        assert "size mismatch" not in capfd.readouterr().err

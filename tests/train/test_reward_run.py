@@ -37,7 +37,7 @@ def brightness(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def config(tmp_path: Path, tiny_folder: Path) -> vader.Config:
-    return vader.Config(steps=1, watch_clips=0, **settings(tmp_path, tiny_folder))
+    return vader.Config(steps=1, watch_clips=0, plan="none", **settings(tmp_path, tiny_folder))
 
 
 def test_a_preset_is_the_published_experiment_and_options_win():

@@ -13,7 +13,7 @@ from data import clips, shapes, video
 from data.errors import UserError
 from data.records import Prompt
 from data.store import Store
-from train import models, policy, sample
+from train import models, options, policy, sample
 from train.sampling import origin, prompts
 from train.sampling.rollout import clip_seed
 
@@ -27,7 +27,7 @@ def config(tmp_path: Path, tiny_folder: Path) -> sample.Config:
         prompts=str(tmp_path / "prompts.txt"),
         n=2,
         batch=3,
-        steps=2,
+        sampler_steps=2,
     )
 
 
@@ -136,10 +136,31 @@ def test_wrong_prompt_sources_say_what_to_give(source: str, tmp_path: Path):
         prompts.read(source, "train", db=str(tmp_path / "prefs.duckdb"))
 
 
-@pytest.mark.parametrize("wrong", [{"n": 0}, {"batch": 0}, {"steps": 0}])
+@pytest.mark.parametrize("wrong", [{"n": 0}, {"batch": 0}, {"sampler_steps": 0}])
 def test_impossible_numbers_are_refused(wrong: dict[str, Any]):
     with pytest.raises(UserError, match="at least 1"):
         sample.Config(**wrong)
+
+
+def test_the_help_shows_one_name_of_each_option_and_older_names_work():
+    made = options.parser(sample.Config, "sample", "")
+    shown = made.format_help()
+    for name in ("  -n N  ", "--sampler-steps SAMPLER_STEPS"):
+        assert name in shown
+    for name in ("--n N", "--steps STEPS"):
+        assert name not in shown
+    new, old = (vars(made.parse_args(words.split())) for words in (
+        "-n 2 --sampler-steps 3", "--n 2 --steps 3"
+    ))  # fmt: skip
+    assert new == old == {"n": 2, "sampler_steps": 3}
+
+
+def test_a_prompt_file_that_cannot_be_read_is_named_with_its_option(tmp_path: Path):
+    (tmp_path / "empty.csv").write_text("prompt\n")
+    (tmp_path / "empty.txt").write_text("")
+    for name in ("nowhere.txt", "nowhere.csv", "empty.csv", "empty.txt"):
+        with pytest.raises(UserError, match=rf"^--prompts: .*{name}"):
+            prompts.read(str(tmp_path / name), "train", db=str(tmp_path / "prefs.duckdb"))
 
 
 def test_the_command_says_what_went_wrong_without_a_traceback(

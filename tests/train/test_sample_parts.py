@@ -28,7 +28,7 @@ from train.sampling.sample_config import Shard
 def config(tmp_path: Path, tiny_folder: Path) -> sample.Config:
     (tmp_path / "prompts.txt").write_text("a red circle\na blue square\n")
     return sample.Config(
-        db=str(tmp_path / "prefs.duckdb"), model=str(tiny_folder), n=2, steps=2, batch=1,
+        db=str(tmp_path / "prefs.duckdb"), model=str(tiny_folder), n=2, sampler_steps=2, batch=1,
         prompts=str(tmp_path / "prompts.txt"),
     )  # fmt: skip
 
@@ -50,11 +50,12 @@ def elsewhere(config: sample.Config, folder: Path) -> sample.Config:
 @pytest.fixture
 def child(config: sample.Config, root: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The first of two parts of a job, in a process of its own."""
-    given = {"db": config.db, "model": config.model, "prompts": config.prompts, "n": 4, "steps": 4}
+    given = {"db": config.db, "model": config.model, "prompts": config.prompts, "n": 4}
     words = itertools.chain.from_iterable(
         (f"--{name}", str(value)) for name, value in given.items()
     )
     command = [sys.executable, "-m", "train.sample", *words, "--batch", "1", "--shard", "1/2"]
+    command += ["--sampler-steps", "4"]
     started = subprocess.Popen(
         command, cwd=root, env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -67,7 +68,7 @@ def child(config: sample.Config, root: Path) -> Iterator[subprocess.Popen[bytes]
 def test_a_kill_beside_another_process_loses_and_doubles_nothing(
     config: sample.Config, child: subprocess.Popen[bytes]
 ) -> None:
-    whole = replace(config, n=4, steps=4)
+    whole = replace(config, n=4, sampler_steps=4)
     second = {clip.sha256 for clip in sample.run(replace(whole, shard="2/2"))}
     assert len(second) == 4
     originals = clips.originals(config.db)

@@ -106,7 +106,9 @@ def test_the_bias_by_hand():
 def test_the_command_measures_it_first_and_says_so(
     tmp_path: Path, folder: Path, taesd: Path, capsys: pytest.CaptureFixture[str]
 ):
-    given = settings(tmp_path, folder) | {"sampler_steps": 2, "score_frames": "first"}
+    given = settings(tmp_path, folder) | {
+        "sampler_steps": 2, "score_frames": "first", "plan": "none",
+    }  # fmt: skip
     run = vader.run(vader.Config(steps=1, watch_clips=0, decoder=str(taesd), **given))
     first, step = metrics(run)
     assert (first["split"], first["clips"]) == ("decoder", 3)

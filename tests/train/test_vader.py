@@ -30,7 +30,8 @@ def brightness(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def config(tmp_path: Path, tiny_folder: Path) -> vader.Config:
-    return vader.Config(steps=4, save_every=2, watch_clips=0, **settings(tmp_path, tiny_folder))
+    given = settings(tmp_path, tiny_folder)
+    return vader.Config(steps=4, save_every=2, watch_clips=0, plan="none", **given)
 
 
 def test_the_reward_rises_and_everything_is_written(config: vader.Config):
@@ -204,6 +205,7 @@ def test_rewards_that_are_not_understood_are_refused(text: str):
         ({"from_adapter": "nowhere"}, "no adapter at 'nowhere'"),
         ({"reward": "versus"}, "compares two clips.*--judge versus.*--labels auto"),
         ({"watch": "versus", "watch_clips": 1}, "compares two clips"),
+        ({"watch": "bright", "watch_clips": 1}, "--watch bright is trained on"),
         ({"reward": "omniscore", "profile": "versus"}, "compares two clips"),
     ],
 )

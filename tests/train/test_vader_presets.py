@@ -60,7 +60,7 @@ def test_one_step_on_every_base(
     given = settings(tmp_path, families.module(family).save(tmp_path / "model"))
     given.pop("reward")
     small: dict[str, Any] = dict.fromkeys(("frames", "height", "width"))
-    small |= {"steps": 1, "batch": 1, "sampler_steps": 2, "watch_clips": 0}
+    small |= {"steps": 1, "batch": 1, "sampler_steps": 2, "watch_clips": 0, "plan": "none"}
     if family == "svd":
         Image.new("RGB", (32, 16), "red").save(tmp_path / "red.png")
         small |= {"image": str(tmp_path / "red.png"), "checkpointing": "decoder"}

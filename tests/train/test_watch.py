@@ -15,7 +15,9 @@ from data.errors import UserError
 from data.records import Prompt
 from data.store import Store
 from train import models, policy, vader
-from train.reward.watch import USUAL, Look, broken, rules, scaled, verdict
+from train.reward.reward_run import train_prompts
+from train.reward.rewards import Mixture
+from train.reward.watch import USUAL, Look, Watch, broken, rules, scaled, verdict
 from train.sampling.appearance import measured
 
 BASE = Look(
@@ -132,7 +134,7 @@ def test_the_naive_colour_reward_is_caught(config: vader.Config):
 
     The adapter is then that of the last look that broke no rule.
     """
-    run = vader.run(replace(config, scales="1"))
+    run = vader.run(config)
     logged = lines(run)
     (stop,) = [line for line in logged if line["split"] == "stop"]
     assert stop["step"] == run.metrics["stopped"] < config.steps
@@ -141,6 +143,12 @@ def test_the_naive_colour_reward_is_caught(config: vader.Config):
     (base,) = [line for line in logged if line["split"] == "base"]
     assert looks[-1]["reward"] > 1.2 * base["reward"]
     sound = [one for one in looks if not one["broken"]]
-    (kept,) = [line for line in logged if line["split"] == "scale"]
-    for name in ("reward", "held_out", "chroma"):
-        assert kept[name] == pytest.approx(sound[-1][name], rel=1e-4)
+    given = policy.continue_from(models.load("shapes"), Path(run.folder) / "adapter")
+    watch = Watch(
+        policy=given, reward=Mixture({"colour": 1.0}, device="cpu"), held_out=None,
+        prompts=train_prompts(config.db), settings=replace(given.model.sample_defaults, steps=6),
+        seed=config.seed, batch=2,
+    )  # fmt: skip
+    kept = watch.look()
+    assert kept.reward == pytest.approx(sound[-1]["reward"], rel=1e-4)
+    assert kept.chroma == pytest.approx(sound[-1]["chroma"], rel=1e-4)

@@ -34,6 +34,9 @@ __all__ = [
 
 BUILTIN = Path(__file__).parents[1] / "builtin"
 """Folder of the models that come with the repository."""
+_INDEX = "model_index.json"
+_PATIENCE = 5.0
+"""Seconds in which the hub must answer a question."""
 
 
 def families() -> dict[str, ModuleType]:
@@ -88,7 +91,7 @@ def _family(source: str) -> ModuleType:
 
 def _folder(source: str) -> Path:
     own = BUILTIN / source
-    return own if (own / "model_index.json").is_file() else Path(source)
+    return own if (own / _INDEX).is_file() else Path(source)
 
 
 def _device(name: torch.device | str) -> torch.device:
@@ -100,7 +103,7 @@ def _device(name: torch.device | str) -> torch.device:
 
 
 def _pipeline_class(source: str, folder: Path) -> str:
-    index = folder / "model_index.json"
+    index = folder / _INDEX
     if not index.is_file():
         if folder.is_dir() or source.count("/") != 1:
             raise UserError(
@@ -118,12 +121,19 @@ def _pipeline_class(source: str, folder: Path) -> str:
 
 
 def _from_hub(source: str) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    """Its `model_index.json`: of the cache where it is there, else of a hub that answers at once.
+
+    Without the question before it, huggingface_hub's download asks an absent network for minutes.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub import try_to_load_from_cache as cached
+    from huggingface_hub.errors import HFValidationError, HTTPError
 
     try:
-        return Path(hf_hub_download(source, "model_index.json"))
-    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
+        if not isinstance(cached(source, _INDEX), str):
+            get_hf_file_metadata(hf_hub_url(source, _INDEX), timeout=_PATIENCE)
+        return Path(hf_hub_download(source, _INDEX, etag_timeout=_PATIENCE))
+    except (HTTPError, OSError, HFValidationError) as error:
         raise UserError(
             f"Model {source!r} cannot be read from the hub ({type(error).__name__}). Check the "
             "name and the network, or give the folder of a downloaded copy."

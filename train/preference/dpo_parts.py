@@ -24,7 +24,7 @@ from train.preference.labelled import Labelled, split
 from train.preference.objective import Objective, time_axis
 from train.preference.reference import ReferenceErrors
 from train.run import memory, trackers
-from train.run.runs import RunFolder, reopen
+from train.run.runs import RunFolder
 
 if TYPE_CHECKING:
     from train.run.distributed import Group
@@ -105,8 +105,10 @@ def planned(
     made = group.from_main(lambda: _plan(config, trained, one, pairs))
     say(plan.expected(made, trained.model))
     found = {"checkpointing": made.checkpointing, "micro": made.micro}
+    record = replace(folder.record, config={**folder.record.config, "plan": "none", **found})
+    folder = replace(folder, record=record)
     if group.main:
-        folder = reopen(folder.folder, "dpo", {"plan": "none", **found})
+        folder.keep()
     return replace(config, **found), folder
 
 

@@ -88,10 +88,6 @@ def read(
     """
     if source not in LABELS:
         raise UserError(f"Unknown labels {source!r}; choose one of {', '.join(sorted(LABELS))}")
-    if not Path(db).exists():
-        raise UserError(
-            f"There is no database {db}. Make one with: python -m train.sample --db {db}"
-        )
     with Store.open(db) as store:
         decisions = store.all("decisions")
         chosen, usual = _profiles(profile, wide.pair_profiles(store), decisions)
@@ -159,9 +155,18 @@ def relabelled(db: Path | str, kept: Path, snapshot: int) -> Labelled:
         db: The database that they were read from.
         kept: Their file.
         snapshot: Sequence number of the last vote that they saw.
+
+    Raises:
+        UserError: The file is not there, or not what `write` wrote.
     """
-    rows: list[dict[str, Any]] = [json.loads(line) for line in kept.read_text().splitlines()]
-    labels = [Preference(**{**row, "evidence": tuple(row["evidence"])}) for row in rows]
+    try:
+        rows: list[dict[str, Any]] = [json.loads(line) for line in kept.read_text().splitlines()]
+        labels = [Preference(**{**row, "evidence": tuple(row["evidence"])}) for row in rows]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{kept}, what the run trains on, is not as it was written ({error}). Bring it back "
+            "from a copy, or start a new run."
+        ) from error
     with Store.open(db) as store:
         clips, prompts = wide.named(store, labels)
     return _labelled(labels, clips, prompts, {}, snapshot)

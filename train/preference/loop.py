@@ -10,6 +10,8 @@ Left out on purpose: learning-rate schedules, averages of the weights.
 from __future__ import annotations
 
 import math
+import pickle
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -123,18 +125,32 @@ def load_state(folder: Path, policy: Policy, optimizer: torch.optim.Optimizer, l
     """Restores policy and optimizer; returns how many updates they have had (0: no state kept).
 
     Raises:
-        UserError: The state was trained on other labels.
+        UserError: The file is damaged, or was trained on other labels or with other settings.
     """
     path = folder / _STATE
     if not path.is_file():
         return 0
-    state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"{path} is damaged ({type(error).__name__}). Bring it back from a copy, or "
+            "remove it: the run then begins again, with its settings and labels."
+        ) from error
     if state["labels"] != labels:
         raise UserError(
             f"{path} was trained on labels {state['labels'][:12]}, not on {labels[:12]}: the run's "
             "labels.jsonl was changed. Start a new run."
         )
-    policy.load_state(state["adapter"])
+    try:
+        policy.load_state(state["adapter"])
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise UserError(
+            f"{path} does not fit the run's settings ({textwrap.shorten(str(error), 200)}). Bring "
+            "its config.json back as it was, or start a new run."
+        ) from error
     sharded.restore_optimizer(policy.model.network, optimizer, state["optimizer"])
     return int(state["step"])
 

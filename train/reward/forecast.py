@@ -94,8 +94,8 @@ def counted(step: Step, prompt: str, parts: Sequence[str]) -> ClipCost:
         except RuntimeError as error:  # what torch's fake tensors raise derives from it
             first = str(error).strip().split("\n")[0]
             raise UserError(
-                f"A step of {model.name} cannot be counted beforehand: {first}. Start with --plan "
-                "none, and choose --micro and --checkpointing yourself"
+                f"--plan cannot count a step of {model.name} ({first}). Choose --micro and "
+                "--checkpointing yourself, with --plan none"
             ) from error
 
 

@@ -1,9 +1,10 @@
 """When a run looks at its clips, what it writes down, and when it ends (`train.reward.watch`).
 
 `metrics.jsonl` gets the base model's look (`split` is `base`), a line per look of the policy
-(`watch`), the reason where the run was ended (`stop`), and a line per LoRA scale of the sweep at
-the end (`scale`). The adapter of the last look that broke no rule is kept beside the run's state;
-a run that was ended gives that one.
+(`watch`), a line per LoRA scale of each look (`scale`), and the reason where the run was ended
+(`stop`). The adapter of the last look that broke no rule is kept beside the run's state; a run that
+was ended gives that one. Which scale did best at the look of the adapter that is given is told in
+the run's record and card, and changes nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from train.models import VideoModel
 from train.reward.reward_run import Parts, mixture
 from train.reward.rewards import OMNISCORE, demand_no_judge, parse
 from train.reward.vader_config import Config
-from train.reward.watch import Look, Watch, broken, plain, rules, verdict
+from train.reward.watch import Look, Watch, best_scale, broken, plain, rules, scales_of, verdict
 from train.run.distributed import Group
 from train.run.runs import RunFolder
 
@@ -79,7 +80,7 @@ class Lookout:
         return bool(why)
 
     def finish(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        """The last look, the adapter to keep, the sweep; what belongs to the run's record."""
+        """The last look, the adapter to keep, its scales; what belongs to the run's record."""
         if not self._config.watch_clips:
             return {}
         found = {}
@@ -88,8 +89,9 @@ class Lookout:
             found = {"stopped": float(self._stopped)}
         elif why := self._inspect(self._config.steps, metrics):
             say(f"All steps are done; the next one would have been refused: {why}")
-        self._sweep()
-        return found
+        self._show_scales()
+        best = best_scale(self._folder.logged())
+        return found if best is None else found | {"best_scale": best}
 
     def _inspect(self, step: int, metrics: Mapping[str, float]) -> str:
         """One look; why to stop, empty where there is no reason."""
@@ -97,6 +99,8 @@ class Lookout:
         found = broken(base, look, self._limits, metrics.get("drift", 0.0))
         self._breaches.append(found)
         self._folder.log(step, split="watch", broken=",".join(found), **plain(look))
+        for scale, one in self._scaled(base, look).items():
+            self._folder.log(step, split="scale", scale=scale, **plain(one))
         if not found:
             self._folder.state.mkdir(exist_ok=True)
             torch.save(self._policy.state(), self._folder.state / _SOUND)
@@ -117,16 +121,20 @@ class Lookout:
         self._policy.load_state(torch.load(path, weights_only=True))
         say("The adapter is that of the last look without complaint")
 
-    def _sweep(self) -> None:
-        """Logs and prints a look at each scale."""
-        looks = self._watch.sweep(self._scales)
-        for scale, look in looks.items():
-            self._folder.log(self._config.steps, split="scale", scale=scale, **plain(look))
-        if looks:
-            names = list(plain(next(iter(looks.values()))))
-            rows = [
-                (scale, *(f"{plain(look)[n]:.3f}" for n in names)) for scale, look in looks.items()
-            ]
+    def _scaled(self, base: Look, look: Look) -> dict[float, Look]:
+        """The look at each of `--scales`; those that are known are not sampled again."""
+        known = {1.0: look}
+        if not self._config.from_adapter:  # else the reference has an adapter, and 0 is without
+            known[0.0] = base
+        swept = self._watch.sweep([scale for scale in self._scales if scale not in known])
+        return {scale: (known | swept)[scale] for scale in self._scales}
+
+    def _show_scales(self) -> None:
+        """Prints the scales of the adapter that is given."""
+        lines = scales_of(self._folder.logged())
+        if lines:
+            names = [name for name in lines[0] if name not in ("step", "split", "scale")]
+            rows = [(line["scale"], *(f"{line[name]:.3f}" for name in names)) for line in lines]
             say(table(("LoRA scale", *names), rows))
 
 
@@ -144,11 +152,17 @@ def demand_usable(config: Config) -> None:
     """Before a run begins: what its looks are to be made with is there.
 
     Raises:
-        UserError: rules, scales or a scorer that there are not.
+        UserError: rules, scales or a scorer that there are not, or one that is trained on.
     """
     rules(config.stop)
     _scales(config.scales)
+    rewarded = parse(config.reward)
     for spec in parse(config.watch) if config.watch else ():
+        if spec in rewarded:
+            raise UserError(
+                f"--watch {spec} is trained on, so that it would rise with the reward however that "
+                "is hacked. Name another scorer, or leave --watch out"
+            )
         name = spec.partition("?")[0]
         demand_no_judge([name])
         if name != OMNISCORE:

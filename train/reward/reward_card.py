@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from train.models import VideoModel
+from train.reward.watch import best_scale, given, scales_of
 from train.run import card
 from train.run.runs import RunFolder
 
@@ -99,11 +100,9 @@ def _training(logged: Sequence[Mapping[str, Any]]) -> str:
 def _looks(logged: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> list[str]:
     """The base model's look beside that of the adapter, and the watch's verdict."""
     by = {name: [line for line in logged if line["split"] == name] for name in ("watch", "stop")}
-    base = next((line for line in logged if line["split"] == "base"), None)
-    if base is None or not by["watch"]:
+    base, kept = next((line for line in logged if line["split"] == "base"), None), given(logged)
+    if base is None or kept is None:
         return ["No fixed clips were looked at: whether the reward was hacked is not known."]
-    sound = [line for line in by["watch"] if not line["broken"]]
-    kept = sound[-1] if by["stop"] and sound else by["watch"][-1]
     rows = [(name, f"{base[name]:.4g}", f"{kept[name]:.4g}") for name in _LOOKED_AT if name in kept]
     beside = config["watch"] or "nothing"
     return [
@@ -111,6 +110,21 @@ def _looks(logged: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> li
         " the rest is explained in `train.reward.watch`):",
         card.table(("measure", "base model", f"after {kept['step']} steps"), rows),
         _verdict(by["watch"], by["stop"], kept),
+        *_scale(logged),
+    ]
+
+
+def _scale(logged: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which LoRA scale did best at that look, where several were tried."""
+    best = best_scale(logged)
+    if best is None:
+        return []
+    lines = scales_of(logged)
+    name = "held_out" if "held_out" in lines[0] else "reward"
+    tried = ", ".join(f"{line[name]:.4g} at {line['scale']:g}" for line in lines)
+    return [
+        f"LoRA scales, by the measure {name} on the same clips: {tried}. Best is {best:g}; the "
+        "adapter here is as trained (scale 1)."
     ]
 
 

@@ -27,6 +27,7 @@ from train.policy import Policy
 from train.preference.plan import expected, room
 from train.reward import forecast, rewards, tiny_decoder
 from train.reward.backprop import Backprop
+from train.reward.budget import Forecast
 from train.reward.forecast import Step
 from train.reward.frames import Scoring, chosen
 from train.reward.rewarded import RolloutAndReward
@@ -155,28 +156,39 @@ def rolling(config: Config, group: Group, prompts: Sequence[str]) -> Rolling:
 def planned(config: Config, step: Step, group: Group, prompt: str) -> tuple[Config, Step]:
     """Says what a step is expected to take; with `--plan auto` also makes it fit.
 
-    What is given (--checkpointing, --micro) is kept, and only said.
+    What is given (--checkpointing, --micro) is kept, and only said, as everything is with `--plan
+    say`; then a model that cannot be counted is named.
     """
-    if config.plan == "none":
+    if config.plan == "none" or (config.plan, config.model) == ("say", "shapes"):
         return config, step
     model, given = step.policy.model, config.checkpointing != "none" or config.micro is not None
     fitted = config.plan == "auto" and not given
-    made = group.from_main(
-        lambda: forecast.made_to_fit(
+    made = group.from_main(lambda: _forecast(config, step, group, prompt, fitted=fitted))
+    say(made if isinstance(made, str) else expected(made, model))
+    parts = config.again if isinstance(made, str) else made.parts
+    if "blocks" in parts:  # counting leaves them as they were before any of this
+        memory.recompute(model, "blocks")
+    if isinstance(made, str) or not fitted:
+        return config, step
+    config = replace(config, plan="say", checkpointing=",".join(parts) or "none", micro=made.micro)
+    return config, step.again(parts)
+
+
+def _forecast(
+    config: Config, step: Step, group: Group, prompt: str, *, fitted: bool
+) -> Forecast | str:
+    """What a step takes, or with `--plan say` why that is not known."""
+    try:
+        return forecast.made_to_fit(
             step, prompt, config.again, config.micro,
             clips=-(-config.batch // group.size),
             fixed=forecast.fixed_bytes(step.policy, config.optimizer),
-            room=room(model.device, config.memory) if fitted else None,
-        )
-    )  # fmt: skip
-    say(expected(made, model))
-    if "blocks" in made.parts:  # counting leaves them as they were before any of this
-        memory.recompute(model, "blocks")
-    if not fitted:
-        return config, step
-    parts = ",".join(made.parts) or "none"
-    config = replace(config, plan="say", checkpointing=parts, micro=made.micro)
-    return config, step.again(made.parts)
+            room=room(step.policy.model.device, config.memory) if fitted else None,
+        )  # fmt: skip
+    except UserError as error:
+        if config.plan == "auto":
+            raise
+        return str(error)
 
 
 def remember(model: VideoModel, texts: Iterable[str]) -> None:

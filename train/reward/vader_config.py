@@ -185,9 +185,9 @@ class Config(Shared):
         "exact", "chosen: only to the latent frames that are scored: least memory"
     )
     plan: Literal["none", "say", "auto"] = option(
-        "none",
-        "say: what a step is expected to take; auto: also set --checkpointing and --micro so that "
-        "it fits into the memory, with the least to compute",
+        "say",
+        "say: what a step is expected to take (not on `shapes`, where it is little); auto: also "
+        "set --checkpointing and --micro so that it fits into memory, with the least to compute",
     )
     memory: float | None = option(
         None, "GiB that --plan auto may use; none: nine tenths of what is free on the device"
@@ -203,7 +203,7 @@ class Config(Shared):
     stop: str = option(
         "auto", "rules that end a run, name:limit,... (train.reward.watch); auto: the usual; none"
     )
-    scales: str = option("", "LoRA scales sampled at the end, such as 0,0.5,1; empty: none")
+    scales: str = option("", "LoRA scales sampled at each look, such as 0,0.5,1; empty: none")
 
     def __post_init__(self) -> None:
         """Refuse numbers that cannot train anything."""

@@ -21,6 +21,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -175,6 +176,35 @@ def scaled(policy: Policy, scale: float) -> Iterator[None]:
     """Within: the adapter has `scale` times its effect (DRaFT's guard against over-training)."""
     with rescale_adapter_scale(policy.model.network, scale):
         yield
+
+
+def given(logged: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The look of the adapter that a run gives, from what it logged; None without looks.
+
+    That is the last one, or where the run was ended, the last one without complaint.
+    """
+    looks = [line for line in logged if line["split"] == "watch"]
+    sound = [line for line in looks if not line["broken"]]
+    ended = any(line["split"] == "stop" for line in logged)
+    return (sound if ended and sound else looks or [None])[-1]
+
+
+def scales_of(logged: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The lines of the adapter that a run gives, one per LoRA scale."""
+    look = given(logged)
+    lines = [line for line in logged if line["split"] == "scale"]
+    return [line for line in lines if look and line["step"] == look["step"]]
+
+
+def best_scale(logged: Sequence[Mapping[str, Any]]) -> float | None:
+    """The scale with the highest held-out reward, else reward; None where fewer than two are there.
+
+    For information: no adapter is changed, and the scale is chosen on the clips that it is told of.
+    """
+    lines = scales_of(logged)
+    if len(lines) < 2:
+        return None
+    return float(max(lines, key=lambda line: line.get("held_out", line["reward"]))["scale"])
 
 
 def plain(look: Look) -> dict[str, float]:

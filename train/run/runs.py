@@ -13,9 +13,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from data.errors import UserError
 from data.proceedings import RunKind
@@ -23,6 +23,7 @@ from data.provenance import code_version, now_ms, plain
 from data.records import Run, digest
 from data.store import Store
 
+Settings = TypeVar("Settings")
 _CONFIG, _METRICS = "config.json", "metrics.jsonl"
 
 
@@ -67,12 +68,35 @@ class RunFolder:
         """Every line of `metrics.jsonl`, in order; not a last one that a kill has cut off."""
         path = self.folder / _METRICS
         whole = path.read_text().rpartition("\n")[0] if path.exists() else ""
-        return [json.loads(line) for line in whole.splitlines()]
+        try:
+            return [json.loads(line) for line in whole.splitlines()]
+        except ValueError as error:
+            raise UserError(f"{path} has a line that no run writes: {error}") from error
 
     def rewind(self, step: int) -> None:
-        """Drops the lines from `step` on: they come again after a resume."""
+        """Drops the lines from `step` on: they come again after a resume, with its settings."""
+        self.keep()
         kept = [json.dumps(line) for line in self.logged() if line["step"] < step]
         write_whole(self.folder / _METRICS, "".join(f"{line}\n" for line in kept))
+
+    def settings(self, command: type[Settings]) -> Settings:
+        """Its settings as the `Config` of its command.
+
+        Raises:
+            UserError: This version has no such setting, or refuses its value.
+        """
+        known = {field.name for field in fields(command)}  # pyright: ignore[reportArgumentType]
+        unknown = sorted(set(self.record.config) - known)
+        if unknown:
+            raise UserError(
+                f"{self.folder / _CONFIG} has the setting {unknown[0]!r}, which this version does "
+                f"not have. The run was made by version {self.record.code}: go on with that one."
+            )
+        return command(**self.record.config)
+
+    def keep(self) -> None:
+        """Writes its record into its folder, where a resumed run finds it."""
+        write_whole(self.folder / _CONFIG, json.dumps(asdict(self.record), indent=2) + "\n")
 
     def finish(self, db: Path | str, metrics: Mapping[str, float]) -> Run:
         """Adds the record of the finished run to the store, with those metrics that are finite."""
@@ -121,14 +145,18 @@ def begin(
         raise UserError(
             f"{folder} cannot be made ({error.strerror}); give --out a folder to write to"
         ) from error
-    write_whole(folder / _CONFIG, json.dumps(asdict(record), indent=2) + "\n")
+    run = RunFolder(folder, record)
+    run.keep()
     with Store.open(db) as store:
         store.add([record])
-    return RunFolder(folder, record)
+    return run
 
 
 def reopen(folder: Path | str, kind: RunKind, changes: Mapping[str, Any]) -> RunFolder:
     """An earlier run of this kind, to go on with it, with some of its settings changed.
+
+    Nothing is written before its `rewind`: changes that are refused leave the run as it is. A
+    folder that was moved is the run's from now on.
 
     Raises:
         UserError: Not the folder of such a run.
@@ -138,15 +166,21 @@ def reopen(folder: Path | str, kind: RunKind, changes: Mapping[str, Any]) -> Run
         raise UserError(
             f"No run at {folder}: there is no {_CONFIG}. Give the folder of an earlier run."
         )
-    record = Run(**json.loads(path.read_text()))
+    try:
+        record = Run(**json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{path} is not what a run writes ({error}). Bring it back from a copy, or start a new "
+            "run."
+        ) from error
     if record.kind != kind:
         raise UserError(
             f"{folder} is a run of train.{record.kind}, not of train.{kind}. Resume it with the "
             "command that made it."
         )
-    record = replace(record, config={**record.config, **plain(changes)})
-    write_whole(path, json.dumps(asdict(record), indent=2) + "\n")
-    return RunFolder(Path(folder), record)
+    settings = {**record.config, **plain(changes)}
+    here = str(Path(folder).resolve())
+    return RunFolder(Path(folder), replace(record, config=settings, folder=here))
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -23,8 +23,9 @@ _PEEK = 16  # values of each weight that a model's fingerprint reads
 
 def sampler_settings(model: VideoModel, config: Config) -> SampleSettings:
     """The model's own settings with those of the command in their place, checked by the model."""
-    names = ("steps", "guidance", "frames", "height", "width")
-    given = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
+    names = ("guidance", "frames", "height", "width")
+    asked = {"steps": config.sampler_steps, **{name: getattr(config, name) for name in names}}
+    given = {name: value for name, value in asked.items() if value is not None}
     settings = replace(model.sample_defaults, **given)
     model.check(settings)
     return settings
@@ -77,7 +78,7 @@ def find_adapter(db: str, named: str) -> tuple[str, Path | None]:
     empty and None for the base model.
 
     Raises:
-        UserError: no adapter there.
+        UserError: no adapter there, or a file of something else.
     """
     from train.policy import WEIGHTS
 
@@ -89,11 +90,27 @@ def find_adapter(db: str, named: str) -> tuple[str, Path | None]:
     folder = Path(runs[identity].folder) if identity in runs else Path(named)
     for file in (folder, folder / WEIGHTS, folder / "adapter" / WEIGHTS):
         if file.is_file():
+            _demand_weights(file)
             owner = {Path(run.folder) / "adapter" / WEIGHTS: run.id for run in runs.values()}
             return owner.get(file.resolve(), str(file.resolve())), file
+    if identity in runs:
+        raise UserError(
+            f"run {identity} has no adapter in {folder}: it was moved (give its folder), or never "
+            "finished (go on with --resume)"
+        )
     raise UserError(
         f"no adapter at {named!r}: give a run id of {db}, a run's folder, or a LoRA's file"
     )
+
+
+def _demand_weights(file: Path) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "pt"):
+            return
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{file} is no LoRA's file: it holds no safetensors ({error})") from error
 
 
 def located(db: str, named: str | None) -> str | None:

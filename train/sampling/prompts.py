@@ -49,11 +49,8 @@ def read(source: str, split: Split, *, db: str, default: str = "") -> list[Promp
         texts, origin = _builtin(named, split, elsewhere), BUILTIN
     elif named == ACTIVITY or named.startswith(f"{ACTIVITY}:"):
         texts, origin = _activity(named), ACTIVITY
-    elif prompt_table.is_table(named):
-        texts, origin = list(prompt_table.read(named)), Path(named).name
     else:
-        texts = [prompt.text for prompt in prompts.read(named, split=split).prompts]
-        origin = Path(named).name
+        texts, origin = _filed(named), Path(named).name
     wrong = [text for text in texts if text in elsewhere]
     if wrong:
         raise UserError(
@@ -62,6 +59,15 @@ def read(source: str, split: Split, *, db: str, default: str = "") -> list[Promp
             "trained on: take them out of the file, or choose the other --split."
         )
     return [Prompt(text=text, split=split, source=origin) for text in texts]
+
+
+def _filed(named: str) -> list[str]:
+    try:
+        if prompt_table.is_table(named):
+            return list(prompt_table.read(named))
+        return [prompt.text for prompt in prompts.read(named).prompts]
+    except UserError as error:
+        raise UserError(f"--prompts: {error}") from error
 
 
 def _builtin(named: str, split: Split, elsewhere: set[str]) -> list[str]:

@@ -17,12 +17,14 @@ class Config:
     db: str = option("prefs.duckdb", "database; its clips lie beside it")
     model: str = option("shapes", "`shapes` (built in), a diffusers folder, or a hub id")
     prompts: str = option("", "text file or table, or builtin:N; empty: builtin:24 for `shapes`")
-    n: int = option(4, "clips per prompt; VideoDPO: 4")
+    n: int = option(4, "clips per prompt; VideoDPO: 4", "-n", "--n")
     adapter: str = option("", "run id, run folder or LoRA file; empty: the base model")
     seed: int = option(0, "of all clips")
     batch: int = option(16, "clips at a time; changes a clip by float noise at most")
     split: Literal["train", "test"] = option("train", "of the prompts")
-    steps: int | None = option(None, "denoising steps; none: the model's")
+    sampler_steps: int | None = option(
+        None, "denoising steps; none: the model's", "--sampler-steps", "--steps"
+    )
     guidance: float | None = option(None, "classifier-free guidance scale; none: the model's")
     negative_prompt: str = option("", "what guidance leads away from; empty: the empty prompt")
     image: str = option("", "first image (PNG, JPEG, WebP) of prompts whose table names none")
@@ -37,10 +39,11 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse numbers that make nothing."""
-        for name in ("n", "batch", "steps"):
-            value = getattr(self, name)
+        for name, value in (
+            ("-n", self.n), ("--batch", self.batch), ("--sampler-steps", self.sampler_steps)
+        ):  # fmt: skip
             if value is not None and value < 1:
-                raise UserError(f"--{name} is {value}; it must be at least 1")
+                raise UserError(f"{name} is {value}; it must be at least 1")
         Shard.of(self.shard)
 
 
