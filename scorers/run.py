@@ -259,10 +259,12 @@ def candidates(store: Store, db: str | Path) -> list[Candidate]:
     Raises:
         UserError: there are none.
     """
-    clips = [clip for clip in cast("list[Candidate]", store.all("candidates")) if clip.path]
+    known = cast("list[Candidate]", store.all("candidates"))
+    clips = [clip for clip in known if clip.path]
     if not clips:
+        bare = f" (of {len(known)} it knows votes alone)" if known else ""
         raise UserError(
-            f"{db} holds no clips. Make some first (`python -m train.sample` or `python -m "
+            f"{db} holds no clips{bare}. Make some first (`python -m train.sample` or `python -m "
             "data.ingest`, with the same --db), or check --db"
         )
     return clips

@@ -13,7 +13,7 @@ import pytest
 # A hub that is asked for anything by accident must fail at once, not after a time-out.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-# Two workers on two cores: libraries that take every core for each would wait for one another.
+# As many workers as cores or more: libraries that take every core for each would wait for another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from data import clips, video
 from data.errors import UserError
 from data.records import Candidate, Prompt
 from data.store import Store
@@ -25,8 +27,13 @@ def test_training_names_what_is_missing():
 
 
 def test_scoring_passes_over_them(tmp_path):
-    db = str(tmp_path / "prefs.duckdb")
+    db = tmp_path / "prefs.duckdb"
     with Store.open(db, create=True) as store:
         store.add([PROMPT, BARE])
-    report = scoring.run(scoring.Config(db=db, profile="lite"))
-    assert (report.judged, report.cached, dict(report.failed)) == (0, 0, {})
+    with pytest.raises(UserError, match=r"no clips \(of 1 it knows votes alone\)"):
+        scoring.run(scoring.Config(db=str(db), profile="lite"))
+    video.write(tmp_path / "one.mkv", np.zeros((2, 16, 16, 3), np.uint8), 8, lossless=True)
+    with Store.open(db) as store:
+        store.add([clips.admit(db, tmp_path / "one.mkv", prompt=PROMPT, model="m")])
+    report = scoring.run(scoring.Config(db=str(db), profile="lite"))
+    assert (report.judged, report.cached, dict(report.failed)) == (1, 0, {})
