@@ -23,9 +23,8 @@ demo: .venv/ready
 	  $(RUN) -m data.pair --db $(DB) --profile shapes --strategy best-worst; \
 	  rm $(DB).preparing; fi
 
-# Three workers on two cores: one of them often waits for a browser or a disk.
 test: .venv/ready-dev
-	$(RUN) -m pytest -n 3 --dist worksteal
+	$(RUN) -m pytest -n 2 --dist worksteal
 
 check: .venv/ready-dev
 	.venv/bin/ruff check .

@@ -39,6 +39,7 @@ PROMPT = "a red circle moving left"
 CONFIG: dict[str, Any] = {
     "labels": "auto", "steps": 4, "batch": 4, "rank": 2, "lr": 1e-2, "save_every": 2,
     "evaluate_every": 2, "grid": 0, "held_out": 0.0, "device": "cpu", "cache": "none",
+    "plan": "none",
 }  # fmt: skip
 """Of `train.dpo`."""
 LAZY = ("accelerate", "pandas", "train.preference.dpo_parts", "train.run.card", "train.run.export")

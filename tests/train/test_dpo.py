@@ -34,7 +34,7 @@ def settings(db: Path, model: Path, out: Path) -> dict[str, Any]:
     return {
         "db": str(db), "model": str(model), "labels": "auto", "steps": 4, "batch": 4,
         "rank": 2, "lr": 1e-2, "out": str(out / "runs"), "save_every": 2, "evaluate_every": 2,
-        "grid": 0, "held_out": 0.3, "device": "cpu",
+        "grid": 0, "held_out": 0.3, "device": "cpu", "plan": "none",
     }  # fmt: skip
 
 

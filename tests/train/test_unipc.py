@@ -187,7 +187,7 @@ def test_reward_gradients_train_such_a_folder_and_the_seed_repeats_them(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     every_reward(monkeypatch)
-    config = vader.Config(steps=2, k=2, watch_clips=0, **settings(tmp_path, folder))
+    config = vader.Config(steps=2, k=2, watch_clips=0, plan="none", **settings(tmp_path, folder))
     once, again = vader.run(config), vader.run(config)
     assert weights(once) == weights(again)
     assert metrics(once)[-1]["drift"] > 0
