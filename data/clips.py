@@ -28,6 +28,7 @@ from jaxtyping import UInt8
 from data import remote, video
 from data.decoding import folder_files
 from data.errors import UserError
+from data.provenance import sha256
 from data.records import Candidate, Prompt
 
 HOME = "SECOND_LOOK_CLIPS"
@@ -148,8 +149,7 @@ def fingerprint(path: str | Path) -> str:
     path, total = Path(path), hashlib.sha256()
     try:
         if not path.is_dir():
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return sha256(path)
         for frame in folder_files(path):
             for part in (frame.name.encode(), frame.read_bytes()):
                 total.update(len(part).to_bytes(8, "big") + part)

@@ -18,7 +18,6 @@ erase or rename them before you give an export away.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
@@ -85,22 +84,18 @@ def _manifest(store: Store, folder: Path) -> dict[str, Any]:
         file = folder / f"{kind}.parquet"
         rows = write_parquet(store, kind, file)
         columns = list(COLUMNS[kind])
-        files[file.name] = {"rows": rows, "sha256": _digest(file), "columns": columns}
+        files[file.name] = {"rows": rows, "sha256": provenance.sha256(file), "columns": columns}
     return {"export": FORMAT, "made_ms": provenance.now_ms(), **origin(store), "files": files}
 
 
 def _labels(store: Store, folder: Path, config: Config) -> dict[str, Any]:
     rows = preference_export.write(store, folder, config.labels, config.weights)
     files = {
-        name: {"rows": count, "sha256": _digest(folder / name)} for name, count in rows.items()
+        name: {"rows": count, "sha256": provenance.sha256(folder / name)}
+        for name, count in rows.items()
     }
     made = {"made_ms": provenance.now_ms(), "labels": config.labels, "weights": config.weights}
     return {"export": FORMAT, **made, **origin(store), "files": files}
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 @user_errors

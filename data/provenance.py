@@ -6,6 +6,7 @@ else the version of the installed package.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import time
@@ -22,6 +23,12 @@ from data.records import Run, digest
 def now_ms() -> int:
     """UTC epoch milliseconds."""
     return time.time_ns() // 1_000_000
+
+
+def sha256(path: Path) -> str:
+    """Of a file's bytes, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def plain(config: Any) -> dict[str, Any]:

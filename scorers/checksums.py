@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from data.provenance import sha256
+
 NOTES = "SHA256SUMS"
-
-
-def sha256(path: Path) -> str:
-    """Of the file's bytes, 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def note(folder: Path, sums: Mapping[str, str]) -> None:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from data.console import say
 from data.errors import UserError
+from data.provenance import sha256
 from scorers import checksums
-from scorers.checksums import sha256
 from scorers.weights import HOME, TABLE, Weights, places
 
 _TEXTS = ("config.json", "vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json",

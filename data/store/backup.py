@@ -14,7 +14,6 @@ never change once written and which any file synchroniser copies.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -26,6 +25,7 @@ from typing import Any
 import duckdb
 
 from data.errors import UserError
+from data.provenance import sha256
 from data.records import KINDS
 from data.store.database import Database, attached, open_read_only, sync_file
 from data.store.journal import owner_of
@@ -95,7 +95,7 @@ def _fill(places: Places, draft: Path, *, now_ms: int) -> None:
     if found["accounts"]:
         copy_accounts(places.people, draft / ACCOUNTS)
     names = _files(found)
-    sums = "".join(f"{_sha256(draft / name)}  {name}\n" for name in names)
+    sums = "".join(f"{sha256(draft / name)}  {name}\n" for name in names)
     (draft / SUMS).write_text(sums)
     for name in (*names, SUMS):
         (draft / name).chmod(0o400)
@@ -120,11 +120,6 @@ def _copy_journal(source: Path, target: Path, sequence: int, chain: str) -> None
             f"{source} and the snapshot disagree about vote {sequence}; look with "
             "`python -m data.store check` before you make a backup"
         )
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _remember(places: Places, folder: Path) -> None:
@@ -175,7 +170,7 @@ def verify(folder: Path) -> dict[str, Any]:
 
 
 def _refuse_changed(file: Path, sums: dict[str, str]) -> None:
-    if not file.is_file() or _sha256(file) != sums.get(file.name):
+    if not file.is_file() or sha256(file) != sums.get(file.name):
         raise UserError(
             f"{file} is {'damaged' if file.exists() else 'missing'}: it is not what "
             f"{SUMS} says. Nothing was restored; take another backup"

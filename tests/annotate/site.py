@@ -20,10 +20,11 @@ from fastapi import FastAPI
 
 from annotate import accounts, rights, server, ui
 from annotate.desk import Desk
-from annotate.identity import new_account
+from annotate.identity import fingerprint, new_account
 from annotate.passwords import hashed
 from annotate.protocol import Protocol
 from data.store import Store
+from data.store.entrances import Invitation
 from data.store.people import People
 from data.store.people_schema import Role
 
@@ -48,6 +49,15 @@ def admit(db: Path | str, people: dict[str, Role], password: str = PASSWORD) -> 
         ids[name] = account.id
     register.close()
     return ids
+
+
+def invite(db: Path | str, key: str) -> None:
+    """An invitation of annotators that is open for an hour."""
+    register, later = People.of(db), time.time_ns() // 10**6 + 3_600_000
+    register.invitations.add(
+        Invitation(hash=fingerprint(key), role="annotator", name="", expires_ms=later)
+    )
+    register.close()
 
 
 @contextmanager

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from annotate.identity import fingerprint
-from data.store.entrances import Invitation
-from data.store.people import People
 from tests.annotate.browsing import PHONE, decide, faults, served, votes_of
-from tests.annotate.site import admit
+from tests.annotate.site import admit, invite
 from tests.annotate.working import with_known
 
 pytestmark = pytest.mark.browser
@@ -42,12 +38,7 @@ def entrance(make_db, tmp_path_factory) -> Iterator[str]:
     """A site with accounts and an invitation that is open."""
     db = make_db(tmp_path_factory.mktemp("entrance"))
     admit(db, {"Ada": "admin"})
-    people = People.of(db)
-    later = time.time_ns() // 10**6 + 3_600_000
-    people.invitations.add(
-        Invitation(hash=fingerprint("sent"), role="annotator", name="", expires_ms=later)
-    )
-    people.close()
+    invite(db, "sent")
     with served(db, blind=0.0) as address:
         yield address
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
-from annotate.identity import fingerprint
 from data.records import Pair
-from data.store.entrances import Invitation
-from data.store.people import People
 from tests.annotate.browsing import decide, served, votes_of
-from tests.annotate.site import PASSWORD, admit
+from tests.annotate.site import PASSWORD, admit, invite
 from tests.annotate.working import with_known
 
 pytestmark = pytest.mark.browser
@@ -54,12 +49,7 @@ def test_signing_in_out_and_in_again_by_keyboard(visit, db):
 
 def test_an_invitation_makes_an_account_once(visit, db):
     admit(db, {"Ada": "admin"})
-    people = People.of(db)
-    later = time.time_ns() // 10**6 + 60_000
-    people.invitations.add(
-        Invitation(hash=fingerprint("sent"), role="annotator", name="", expires_ms=later)
-    )
-    people.close()
+    invite(db, "sent")
     with served(db, blind=0.0) as address:
         me = visit(f"{address}#invite=sent")
         me.says(".sl-ask h1", "Welcome")

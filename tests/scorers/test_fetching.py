@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from data.errors import UserError
+from data.provenance import sha256
 from scorers import checksums, fetching, listing, weights
 from scorers.download import download
 from tests.scorers.shelf import Shelf, serving
@@ -132,7 +133,7 @@ class TestFetch:
         self, tmp_path: Path, shelf: Shelf, capsys: pytest.CaptureFixture[str]
     ):
         (folder,) = fetching.fetch(["trial"], tmp_path)
-        assert checksums.noted(folder) == {"file.pth": checksums.sha256(folder / "file.pth")}
+        assert checksums.noted(folder) == {"file.pth": sha256(folder / "file.pth")}
         assert weights.find("trial", tmp_path) == folder
         fetching.fetch(["trial"], tmp_path)
         assert len(shelf.asked) == 1, "there already"

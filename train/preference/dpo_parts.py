@@ -91,7 +91,7 @@ def planned(
     Says what a step is expected to take. What is given (--checkpointing, --micro) is kept, and only
     said, as everything is with `--plan say`; then a network that cannot be counted is named.
     """
-    if config.plan == "none" or (config.plan, config.model) == ("say", "shapes"):
+    if plan.silent(config.plan, config.model):
         return config, folder
     one = material.batch(
         labels[:1], [0], bank_seed=config.seed, device=trained.model.device,

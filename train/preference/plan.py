@@ -147,6 +147,11 @@ def plan(
     )
 
 
+def silent(plan: str, model: str) -> bool:
+    """Whether nothing is counted: by `--plan none`, and by default where a step is little."""
+    return plan == "none" or (plan, model) == ("say", "shapes")
+
+
 def room(device: torch.device, limit: float | None) -> int:
     """Bytes that may be planned for: `limit` in GiB, or nine tenths of what is free."""
     if limit is not None:

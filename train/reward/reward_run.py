@@ -24,7 +24,7 @@ from train.models import SampleSettings, VideoModel
 from train.models.generator import Generator
 from train.models.protocol import Album, Conditions, FirstFrames
 from train.policy import Policy
-from train.preference.plan import expected, room
+from train.preference.plan import expected, room, silent
 from train.reward import forecast, rewards, tiny_decoder
 from train.reward.backprop import Backprop
 from train.reward.budget import Forecast
@@ -159,7 +159,7 @@ def planned(config: Config, step: Step, group: Group, prompt: str) -> tuple[Conf
     What is given (--checkpointing, --micro) is kept, and only said, as everything is with `--plan
     say`; then a model that cannot be counted is named.
     """
-    if config.plan == "none" or (config.plan, config.model) == ("say", "shapes"):
+    if silent(config.plan, config.model):
         return config, step
     model, given = step.policy.model, config.checkpointing != "none" or config.micro is not None
     fitted = config.plan == "auto" and not given
